@@ -1,0 +1,1 @@
+"""Pure machines: no clock, no chance, no input or output."""
