@@ -1,0 +1,1 @@
+"""What happened in a run, entry by entry."""
