@@ -1,0 +1,1 @@
+"""What runtime and worker say to each other."""
