@@ -1,0 +1,107 @@
+"""How code and journal can disagree, and whether a failing attempt undid its work."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from agnt5.core.journal.entry import Begun, Entry, Fired, Outcome, Retrying
+from agnt5.core.model.errors import NonDeterminismError
+from agnt5.core.replay.operations import Request
+
+Recorded = Begun | Outcome | Retrying
+
+_WHY: Final = "the code changed, or it reads time, randomness or the network outside a step"
+_FIX: Final = (
+    "bring the old code back, move that read into ctx.step(...), or guard the change with ctx.patched(...); "
+    "the run then resumes by itself"
+)
+
+
+def kind_of(recorded: Recorded) -> str:
+    """What sort of operation an entry is about."""
+    return "step" if isinstance(recorded, Retrying) else recorded.kind.value
+
+
+def differs(recorded: Recorded, request: Request) -> bool:
+    """Whether the journal holds another operation here than the one asked for now."""
+    if kind_of(recorded) != request.kind.value or recorded.name != request.name:
+        return True
+    # A child's id follows from its arguments, which may differ; a run that was chosen may not.
+    is_chosen = request.kind.value in ("result", "send") and not isinstance(recorded, Retrying)
+    return is_chosen and recorded.target != request.target  # type: ignore[union-attr]  # Just excluded.
+
+
+def changed(index: int, recorded: Recorded, request: Request) -> NonDeterminismError:
+    """The code asks for something else than what is recorded."""
+    return NonDeterminismError(
+        f"entry {index} was recorded as {_recorded(recorded)}, but the code now asks for {_asked(request)}",
+        why=_WHY,
+        fix=_FIX,
+        index=index,
+        recorded=_recorded(recorded),
+        asked=_asked(request),
+    )
+
+
+def missing(
+    entry: Entry, recorded: Recorded | Fired, open_requests: Iterable[Request], *, is_over: bool
+) -> NonDeterminismError:
+    """The journal has come to an operation that the code didn't ask for."""
+    if is_over:
+        now = "the code ends before it asks for that"
+    else:
+        asked = ", ".join(_asked(request) for request in list(open_requests)[:3])
+        now = f"the code now asks for {asked}" if asked else "the code asks for nothing now"
+    what = _timer(recorded) if isinstance(recorded, Fired) else _recorded(recorded)
+    return NonDeterminismError(
+        f"entry {entry.index} was recorded as {what}, but {now}",
+        why=_WHY,
+        fix=_FIX,
+        index=entry.index,
+        recorded=what,
+        asked=now,
+    )
+
+
+def _recorded(recorded: Recorded) -> str:
+    return f"{kind_of(recorded)} {recorded.name!r} ({recorded.site or 'unknown line'})"
+
+
+def _timer(fired: Fired) -> str:
+    return f"{fired.label or 'timer'} ({fired.site or 'unknown line'})"
+
+
+def _asked(request: Request) -> str:
+    return f"{request.kind.value} {request.name!r} ({request.site or 'unknown line'})"
+
+
+def has_compensated(error: BaseException, handled: Iterable[BaseException]) -> bool:
+    """Whether one of these exceptions, during whose handling the body did something, led to this one."""
+    handled = list(handled)
+    return bool(handled) and not _related(error).isdisjoint(_members(handled))
+
+
+def _related(error: BaseException) -> set[int]:
+    """The exception, what it was raised in the handling of, and the members of groups among these."""
+    found: set[int] = set()
+    todo: list[BaseException | None] = [error]
+    while todo:
+        current = todo.pop()
+        if current is None or id(current) in found:
+            continue
+        found.add(id(current))
+        todo += [current.__context__, current.__cause__]
+        if isinstance(current, BaseExceptionGroup):
+            todo += current.exceptions
+    return found
+
+
+def _members(errors: list[BaseException]) -> set[int]:
+    # `except*` handles a group of its own making; what tells it apart are its members.
+    found: set[int] = set()
+    todo = list(errors)
+    while todo:
+        current = todo.pop()
+        found.add(id(current))
+        if isinstance(current, BaseExceptionGroup):
+            todo += current.exceptions
+    return found

@@ -1,0 +1,165 @@
+"""What a body asks its context for, and the awaitable that it gets."""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, TypeVar
+from warnings import warn
+
+from msgspec import Raw
+
+from agnt5.core.journal.entry import UNNUMBERED, Begun, Kind, Options, Retrying
+from agnt5.core.model.ids import OperationKey
+from agnt5.core.model.run import Failure
+
+T = TypeVar("T")
+
+# Outcomes of these, once they succeeded, are kept over a retry of the run.
+KEPT: Final = frozenset({Kind.STEP, Kind.CALL, Kind.SUBMIT, Kind.RESULT, Kind.EVENT, Kind.SEND})
+# A body that does one of these while it handles the exception that ends it has compensated.
+COMPENSATING: Final = frozenset({Kind.STEP, Kind.CALL, Kind.SUBMIT})
+
+
+class Request:
+    """One operation that a body asks for.
+
+    Attributes:
+        kind: What sort of operation.
+        name: Function, component, event id, key of the state.
+        args: The encoded arguments; for a state, its new value.
+        identity: What it is told apart by from others of its kind and name; mostly its arguments.
+        site: File and line of the asking.
+        target: The run concerned, if any.
+        read: Makes the result from what the journal holds.
+        spec: What the worker needs to carry it out; the replay doesn't look inside.
+        handling: The exception that was being handled when it was made.
+        op: The order of asking; `UNNUMBERED` until it is asked.
+        key: Its identity, from then on.
+        future: What the body waits on.
+        begun: The journal's word that it was set going.
+        begun_index: Where that stands; -1 where it doesn't.
+        failures: Attempts of it that the journal holds.
+        is_sent: The worker has started it, or asked the runtime for it.
+    """
+
+    __slots__ = (
+        "args",
+        "begun",
+        "begun_index",
+        "failures",
+        "future",
+        "handling",
+        "identity",
+        "is_sent",
+        "key",
+        "kind",
+        "name",
+        "op",
+        "options",
+        "read",
+        "site",
+        "spec",
+        "target",
+    )
+
+    def __init__(
+        self,
+        kind: Kind,
+        name: str,
+        args: bytes,
+        site: str,
+        read: Callable[[Raw], Any],
+        *,
+        target: str = "",
+        spec: Any = None,
+        options: Options | None = None,
+        handling: BaseException | None = None,
+    ) -> None:
+        self.kind = kind
+        self.name = name
+        self.args = args
+        self.identity = args
+        self.site = site
+        self.read = read
+        self.target = target
+        self.spec = spec
+        self.options = options
+        self.handling = handling
+        self.op = UNNUMBERED
+        self.key = OperationKey("")
+        self.future: Any = None
+        self.begun: Begun | None = None
+        self.begun_index = -1
+        self.failures: list[Retrying] = []
+        self.is_sent = False
+
+
+ReadFailure = Callable[[Failure], BaseException]
+
+
+class Operation(Coroutine[Any, Any, T]):
+    """An operation that begins when it is first awaited, as a coroutine does.
+
+    It can be awaited, made a task of, and put into `gather` or `as_completed`; there it hashes by
+    the order of first use, so that sets of operations are walked in the same order on replay.
+
+    Args:
+        begin: Asks for the operation and returns what to wait on.
+        request: What is asked.
+        next_hash: Gives the hash, when one is needed.
+    """
+
+    __slots__ = ("_begin", "_hash", "_next_hash", "_waiting", "request")
+
+    def __init__(
+        self, begin: Callable[[Request], Awaitable[T]], request: Request, next_hash: Callable[[], int]
+    ) -> None:
+        self._begin = begin
+        self._next_hash = next_hash
+        self._waiting: Any = None
+        self._hash: int | None = None
+        self.request = request
+
+    def __await__(self) -> "Operation[T]":
+        return self
+
+    def __iter__(self) -> "Operation[T]":
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def send(self, value: Any) -> Any:
+        waiting = self._waiting
+        if waiting is None:
+            waiting = self._waiting = self._begin(self.request).__await__()
+            return next(waiting)
+        return waiting.send(value)
+
+    def throw(self, *exception: Any) -> Any:
+        if self._waiting is None:
+            self._waiting = iter(())
+            error = exception[0]
+            raise error() if isinstance(error, type) else error
+        return self._waiting.throw(*exception)
+
+    def close(self) -> None:
+        if self._waiting is None:
+            self._waiting = iter(())
+        elif hasattr(self._waiting, "close"):
+            self._waiting.close()
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = self._next_hash()
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __del__(self) -> None:
+        if self._waiting is None:
+            request = self.request
+            warn(
+                f"{request.kind.value} {request.name!r} ({request.site}) was never awaited, so it did not happen",
+                RuntimeWarning,
+                stacklevel=2,
+            )
