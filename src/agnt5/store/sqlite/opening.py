@@ -1,0 +1,184 @@
+"""Opening a journal file: is it one, is it whole, is it of a version we know, and is it up to date."""
+
+import os
+import sqlite3
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from agnt5.core.model.errors import StoreCorrupt, StoreError, StoreFull, StoreTooNew
+
+APPLICATION_ID: Final = 0x61676E35  # "agn5", by which `file` and others tell what a file is.
+BUSY_SECONDS: Final = 5.0
+# Pages of the write-ahead log before it is copied into the file; 16 MB. The default of 1,000 copies
+# four times as often, each time with two more fsyncs in the middle of a commit.
+CHECKPOINT_PAGES: Final = 4_000
+CACHE_KIB: Final = 16_384
+_HEADER_BYTES: Final = 100  # https://www.sqlite.org/fileformat.html, section 1.3.
+
+
+def migrations() -> list[tuple[int, str]]:
+    """The numbered steps from an empty file to the current schema."""
+    folder = files("agnt5.store.sqlite") / "migrations"
+    found = [(int(item.name[:4]), item.read_text()) for item in folder.iterdir() if item.name.endswith(".sql")]
+    return sorted(found)
+
+
+def check_file(path: Path, was_initialised: bool) -> None:
+    """Look at a journal file before anything is written to it.
+
+    Args:
+        was_initialised: Its lock says that it once was a journal.
+
+    Raises:
+        StoreCorrupt: It is cut off, or isn't a journal.
+        StoreTooNew: A later version wrote it.
+    """
+    size = path.stat().st_size if path.exists() else 0
+    if size == 0:
+        if was_initialised:
+            raise _corrupt(path, "it is empty or gone, though it has been in use")
+        return
+    with path.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    if header[:16] != b"SQLite format 3\0":
+        raise _corrupt(path, "it isn't an SQLite file")
+    page_bytes = int.from_bytes(header[16:18], "big") or 1
+    page_bytes = 65_536 if page_bytes == 1 else page_bytes
+    if size < int.from_bytes(header[28:32], "big") * page_bytes:
+        raise _corrupt(path, "it is shorter than it says it is")
+    _check_identity(path)
+
+
+def _check_identity(path: Path) -> None:
+    # Read-only: a file of a later version is left exactly as it is.
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    except sqlite3.Error as error:
+        raise error_of(error, path) from error
+    try:
+        [[application]] = connection.execute("PRAGMA application_id")
+        [[version]] = connection.execute("PRAGMA user_version")
+        [[tables]] = connection.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.Error as error:
+        raise error_of(error, path) from error
+    finally:
+        connection.close()
+    if application != APPLICATION_ID and tables:
+        raise _corrupt(path, "it is an SQLite file of another program")
+    newest = migrations()[-1][0]
+    if version > newest:
+        raise StoreTooNew(
+            f"the journal {path} has schema version {version}, and this agnt5 knows versions up to {newest}",
+            why="a later version of agnt5 has used it",
+            fix="upgrade: pip install --upgrade agnt5-runtime; the journal was not changed",
+            version=version,
+            newest=newest,
+        )
+
+
+def _corrupt(path: Path, said: str) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"the journal {path} can't be used: {said}",
+        why="it was cut off, overwritten, or is another program's file",
+        fix=f"restore it from a backup, or move {path.name} and its -wal and -shm files away to start afresh",
+        journal=str(path),
+    )
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the file for writing, with every commit on the disk before it returns, and bring it up to date.
+
+    Raises:
+        StoreError: It can't be opened, written or migrated.
+    """
+    try:
+        if not path.exists():
+            # For nobody else to read, whatever the umask says.
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256)
+    except (sqlite3.Error, OSError) as error:
+        raise error_of(error, path) from error
+    try:
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        [[mode]] = connection.execute("PRAGMA journal_mode = WAL")
+        if mode != "wal":
+            raise StoreError(
+                f"the journal {path} can't use a write-ahead log (its mode is {mode})",
+                why="its file system lacks shared memory or locks, as some network file systems do",
+                fix="put the journal on a local disk: set AGNT5_HOME",
+            )
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        _migrate(connection)
+    except sqlite3.Error as error:
+        connection.close()
+        raise error_of(error, path) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    [[version]] = connection.execute("PRAGMA user_version")
+    for number, script in migrations():
+        if number <= version:
+            continue
+        # One transaction a step: a crash leaves the file at a version, never between two.
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in statements(script):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def statements(script: str) -> list[str]:
+    """The statements of a migration; they hold no semicolon but at their end."""
+    lines = [line.partition("--")[0] for line in script.splitlines()]
+    return [statement.strip() for statement in "\n".join(lines).split(";") if statement.strip()]
+
+
+def error_of(error: Exception, path: Path) -> StoreError:
+    """What an error of the driver means for the one who uses the store."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if isinstance(error, OSError) or code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return StoreError(
+            f"the journal {path} can't be opened or written: {error}",
+            why="its directory is read-only, missing, or belongs to somebody else",
+            fix="set AGNT5_HOME to a directory that this process may write to",
+            journal=str(path),
+        )
+    if code == sqlite3.SQLITE_FULL:
+        return StoreFull(
+            f"there is no space left for the journal {path}",
+            why="the disk or the quota is full",
+            fix="free some space; what was acknowledged is safe, and work goes on by itself",
+            journal=str(path),
+        )
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return _corrupt(path, str(error))
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        busy = StoreError(
+            f"the journal {path} is locked by another program for more than {BUSY_SECONDS} s",
+            why="something else writes to the file, such as an SQLite shell with an open transaction",
+            fix="end that transaction; only agnt5 may write to a journal",
+            journal=str(path),
+        )
+        busy.is_aborted = True
+        return busy
+    return StoreError(
+        f"the journal {path} failed: {error}",
+        why="the disk or its file system reported an error; whether the last commit was written is unknown",
+        fix="look at the system's log, then start again: the journal itself tells what was written",
+        journal=str(path),
+    )
