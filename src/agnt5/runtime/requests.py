@@ -10,40 +10,40 @@ from agnt5.core.model.ids import RunId
 from agnt5.core.protocol.messages import ToWorker
 
 
-class SubmitAndWatch(Struct, frozen=True):
+class SubmitAndWatch(Struct, frozen=True, gc=False):
     """Make a run, and tell its outcome."""
 
     submit: Submit
 
 
-class Watch(Struct, frozen=True):
+class Watch(Struct, frozen=True, gc=False):
     """Tell the run's outcome, as soon as it has ended or is blocked."""
 
     token: Token
     run_id: RunId
 
 
-class Unwatch(Struct, frozen=True):
+class Unwatch(Struct, frozen=True, gc=False):
     """Nobody waits for this answer any more."""
 
     token: Token
 
 
-class Follow(Struct, frozen=True):
+class Follow(Struct, frozen=True, gc=False):
     """Tell every entry of the run's journal, those that are there and those that come."""
 
     token: Token
     run_id: RunId
 
 
-class GetStatus(Struct, frozen=True):
+class GetStatus(Struct, frozen=True, gc=False):
     """Tell where the run is."""
 
     token: Token
     run_id: RunId
 
 
-class GetState(Struct, frozen=True):
+class GetState(Struct, frozen=True, gc=False):
     """Tell a value of the run's state."""
 
     token: Token
@@ -51,7 +51,7 @@ class GetState(Struct, frozen=True):
     key: str
 
 
-class GetExplanation(Struct, frozen=True):
+class GetExplanation(Struct, frozen=True, gc=False):
     """Tell why the run is where it is."""
 
     token: Token
@@ -62,21 +62,21 @@ Query = Watch | Unwatch | Follow | GetStatus | GetState | GetExplanation
 Request = ClientCommand | SubmitAndWatch | Query
 
 
-class Answer(Struct, frozen=True):
+class Answer(Struct, frozen=True, gc=False):
     """The answer to a request."""
 
     token: Token
     value: Any
 
 
-class Failed(Struct, frozen=True):
+class Failed(Struct, frozen=True, gc=False):
     """The request came to an error."""
 
     token: Token
     error: Exception
 
 
-class Entries(Struct, frozen=True):
+class Entries(Struct, frozen=True, gc=False):
     """Entries of a run that is followed; the last ones where its journal is at its end."""
 
     token: Token
@@ -84,7 +84,7 @@ class Entries(Struct, frozen=True):
     is_last: bool
 
 
-class Taken(Struct, frozen=True):
+class Taken(Struct, frozen=True, gc=False):
     """So many requests of the session have been dealt with; it may send as many more."""
 
     count: int

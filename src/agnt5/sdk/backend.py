@@ -16,7 +16,7 @@ from agnt5.core.model.run import Failure, Status
 T = TypeVar("T")
 
 
-class Submission(Struct, frozen=True):
+class Submission(Struct, frozen=True, gc=False):
     """A run that somebody wants.
 
     Attributes:
@@ -34,7 +34,7 @@ class Submission(Struct, frozen=True):
     options: Options | None = None
 
 
-class RunOutcome(Struct, frozen=True):
+class RunOutcome(Struct, frozen=True, gc=False):
     """How a run ended, or why it doesn't go on (`Status.BLOCKED`, with the reason as its error)."""
 
     run_id: RunId
@@ -44,7 +44,7 @@ class RunOutcome(Struct, frozen=True):
     error: Failure | None = None
 
 
-class RunEvent(Struct, frozen=True):
+class RunEvent(Struct, frozen=True, gc=False):
     """Something that happened in a run.
 
     Attributes:

@@ -33,7 +33,7 @@ R = TypeVar("R")
 NAME_CHARS_MAX = 200
 
 
-class CallOptions(Struct, frozen=True):
+class CallOptions(Struct, frozen=True, gc=False):
     """What a caller says of one run.
 
     Attributes:

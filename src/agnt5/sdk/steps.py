@@ -7,6 +7,8 @@ from types import MethodType
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 from weakref import WeakKeyDictionary
 
+from msgspec import Struct
+
 from agnt5.core.journal.entry import Kind
 from agnt5.core.model.errors import InvalidInput
 from agnt5.core.model.retry import RetryPolicy
@@ -33,37 +35,25 @@ R = TypeVar("R")
 DEFAULT_RETRIES = RetryPolicy()
 
 
-class StepSpec:
+class StepSpec(Struct, frozen=True):
     """All that the worker needs to run a step.
 
     Attributes:
+        text: The encoded arguments.
         retries: The policy of its attempts.
         timeout: Seconds that an attempt may take, if that is limited.
         heartbeat_timeout: Seconds that an attempt may go without a heartbeat, likewise.
         idempotent: Whether it may run again if its worker dies inside it.
     """
 
-    __slots__ = ("fn", "heartbeat_timeout", "idempotent", "name", "retries", "schema", "text", "timeout")
-
-    def __init__(
-        self,
-        fn: Callable[..., Any],
-        schema: Schema,
-        name: str,
-        text: bytes,
-        retries: RetryPolicy,
-        timeout: float | None,
-        heartbeat_timeout: float | None,
-        idempotent: bool,
-    ) -> None:
-        self.fn = fn
-        self.schema = schema
-        self.name = name
-        self.text = text
-        self.retries = retries
-        self.timeout = timeout
-        self.heartbeat_timeout = heartbeat_timeout
-        self.idempotent = idempotent
+    fn: Callable[..., Any]
+    schema: Schema
+    name: str
+    text: bytes
+    retries: RetryPolicy
+    timeout: float | None
+    heartbeat_timeout: float | None
+    idempotent: bool
 
 
 class Steps:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
+from msgspec import Struct
+
 from agnt5.core.model.errors import StepTimeoutError
 from agnt5.sdk.current import CURRENT
 from agnt5.sdk.schema import Schema
@@ -20,52 +22,32 @@ from agnt5.worker.threads import Threads
 FOREIGN_CANCEL_SECONDS = 0.1  # A loop that still runs after this was not shutting down.
 
 
-class Attempt:
+OnDone = Callable[[Any, BaseException | None], None]
+
+
+class Attempt(Struct, eq=False):
     """Calls a function with a context and decoded arguments.
 
-    Args:
+    Attributes:
         loop: Where async functions run, and where `on_done` is called.
         threads: Where plain ones run.
         what: What is called, for errors.
         on_done: Called once with (result, None), (None, error), or (None, CancelledError) where
             `cancel` was asked for and took effect.
-
-    Attributes:
         is_live: Whether it has started and not ended.
     """
 
-    __slots__ = (
-        "_beaten_at",
-        "_cancel_requested",
-        "_limit",
-        "_loop",
-        "_on_done",
-        "_task",
-        "_threads",
-        "_timed_out",
-        "_watch",
-        "_what",
-        "is_live",
-    )
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        threads: Threads,
-        what: str,
-        on_done: Callable[[Any, BaseException | None], None],
-    ) -> None:
-        self._loop = loop
-        self._threads = threads
-        self._what = what
-        self._on_done = on_done
-        self._task: asyncio.Task[Any] | None = None
-        self._limit: asyncio.TimerHandle | None = None
-        self._watch: asyncio.TimerHandle | None = None
-        self._timed_out: StepTimeoutError | None = None
-        self._cancel_requested = False
-        self._beaten_at = 0.0
-        self.is_live = False
+    loop: asyncio.AbstractEventLoop
+    threads: Threads
+    what: str
+    on_done: OnDone
+    is_live: bool = False
+    _task: "asyncio.Task[Any] | None" = None
+    _limit: asyncio.TimerHandle | None = None
+    _watch: asyncio.TimerHandle | None = None
+    _timed_out: StepTimeoutError | None = None
+    _cancel_requested: bool = False
+    _beaten_at: float = 0.0
 
     def start(
         self,
@@ -79,24 +61,24 @@ class Attempt:
         """Call the function; never raises, and never calls `on_done` before it returns."""
         self.is_live = True
         try:
-            args, kwargs = schema.read(text, self._what)
+            args, kwargs = schema.read(text, self.what)
             if schema.wants_context:
                 args = [context, *args]
             variables = contextvars.Context()
             variables.run(CURRENT.set, context)
             if schema.is_async:
-                self._watch_task(self._loop.create_task(fn(*args, **kwargs), context=variables))
+                self._watch_task(self.loop.create_task(fn(*args, **kwargs), context=variables))
             else:
-                self._threads.submit(self._call, variables, fn, args, kwargs)
+                self.threads.submit(self._call, variables, fn, args, kwargs)
         except Exception as error:
             # Arguments that don't fit, or a function that raises when it is called.
-            self._loop.call_soon(self._finish, None, error)
+            self.loop.call_soon(self._finish, None, error)
             return
         if timeout is not None:
-            self._limit = self._loop.call_later(timeout, self._expire, f"took longer than {timeout} s", "timeout")
+            self._limit = self.loop.call_later(timeout, self._expire, f"took longer than {timeout} s", "timeout")
         if heartbeat_timeout is not None:
             self._beaten_at = monotonic()
-            self._watch = self._loop.call_later(heartbeat_timeout, self._check_heartbeat, heartbeat_timeout)
+            self._watch = self.loop.call_later(heartbeat_timeout, self._check_heartbeat, heartbeat_timeout)
 
     def cancel(self) -> None:
         """Ask it to stop. A thread can't be stopped, and comes to whatever it comes to."""
@@ -128,7 +110,7 @@ class Attempt:
             elif self._cancel_requested:
                 self._finish(None, asyncio.CancelledError())
             elif self.is_live:
-                self._loop.call_later(FOREIGN_CANCEL_SECONDS, self._cancelled_from_inside)
+                self.loop.call_later(FOREIGN_CANCEL_SECONDS, self._cancelled_from_inside)
             return
         error = task.exception()
         if error is None:
@@ -138,11 +120,11 @@ class Attempt:
         # SystemExit and KeyboardInterrupt end the process: like a crash, they are no outcome.
 
     def _cancelled_from_inside(self) -> None:
-        self._finish(None, RuntimeError(f"{self._what} was cancelled from inside: it let a CancelledError escape"))
+        self._finish(None, RuntimeError(f"{self.what} was cancelled from inside: it let a CancelledError escape"))
 
     def _expire(self, said: str, setting: str) -> None:
         self._timed_out = StepTimeoutError(
-            f"{self._what} {said}",
+            f"{self.what} {said}",
             why=f"its {setting} is shorter than it needed",
             fix=f"raise {setting}=, or split the work into smaller steps",
         )
@@ -157,22 +139,19 @@ class Attempt:
         if left <= 0:
             self._expire(f"gave no heartbeat for {heartbeat_timeout} s", "heartbeat_timeout")
         else:
-            self._watch = self._loop.call_later(left, self._check_heartbeat, heartbeat_timeout)
+            self._watch = self.loop.call_later(left, self._check_heartbeat, heartbeat_timeout)
 
     def _finish(self, result: Any, error: BaseException | None) -> None:
         if not self.is_live:
-            return
-        if inspect.isawaitable(result) and error is None:
-            # A plain function that returned a coroutine, as a lambda around an async one does.
-            variables = contextvars.copy_context()
-            self._watch_task(self._loop.create_task(_await(result), context=variables))
             return
         self.is_live = False
         self._stop_clocks()
         if self._timed_out is not None and error is None:
             # It caught the cancellation and returned something; by then its time was over.
             result, error = None, self._timed_out
-        self._on_done(result, error)
+        # Who waits for us holds us: let go of both, and no cycle is left for the collector.
+        on_done, self.on_done, self._task = self.on_done, _nobody, None
+        on_done(result, error)
 
     def _stop_clocks(self) -> None:
         if self._limit is not None:
@@ -191,15 +170,23 @@ class Attempt:
         except BaseException as raised:
             error = raised
         try:
-            self._loop.call_soon_threadsafe(self._thread_done, variables, result, error)
+            self.loop.call_soon_threadsafe(self._thread_done, variables, result, error)
         except RuntimeError:
             # The loop was closed meanwhile. Like a crash, that is no outcome: the step runs again.
             return
 
     def _thread_done(self, variables: contextvars.Context, result: Any, error: BaseException | None) -> None:
         if isinstance(error, asyncio.CancelledError) or (error is not None and not isinstance(error, Exception)):
-            error = RuntimeError(f"{self._what} raised {type(error).__name__} in its thread: {error}")
-        variables.run(self._finish, result, error)
+            error = RuntimeError(f"{self.what} raised {type(error).__name__} in its thread: {error}")
+        if error is None and self.is_live and inspect.isawaitable(result):
+            # A plain function that returned a coroutine, as a lambda around an async one does.
+            self._watch_task(self.loop.create_task(_await(result), context=variables))
+        else:
+            self._finish(result, error)
+
+
+def _nobody(result: Any, error: BaseException | None) -> None:
+    raise AssertionError("an attempt ends once")
 
 
 async def _await(awaitable: Any) -> Any:

@@ -44,9 +44,9 @@ class FunctionRun(RunHost):
         super().__init__(bench, dispatch, component, history)
         self.idempotency_key: str = dispatch.run_id
         self._next_index = history.next_index
-        seed = seed_of(history.started.seed or dispatch.run_id) + history.generation
-        self.random = Random(seed)  # noqa: S311  Chance that can be repeated is the point.
-        self._uuids = Random(seed + 1)  # noqa: S311  A stream of its own.
+        self._seed = seed_of(history.started.seed or dispatch.run_id) + history.generation
+        self._random: Random | None = None
+        self._uuids: Random | None = None
         self._own = Keyed(self, "", history.generation, Recall.of_run(history))
         self._body: Attempt | None = None
         self._unread: dict[str, deque[tuple[int, Raw]]] = {}
@@ -190,7 +190,15 @@ class FunctionRun(RunHost):
     def now_us(self) -> int:
         return self.clock_us()
 
+    @property
+    def random(self) -> Random:
+        if self._random is None:
+            self._random = Random(self._seed)  # noqa: S311  That it can be repeated is the point.
+        return self._random
+
     def uuid4(self) -> UUID:
+        if self._uuids is None:
+            self._uuids = Random(self._seed + 1)  # noqa: S311  A stream of its own.
         return UUID(int=self._uuids.getrandbits(128), version=4)
 
     def begin(self, request: Request) -> Awaitable[Any]:

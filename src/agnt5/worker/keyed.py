@@ -88,7 +88,7 @@ class Keyed:
 
     def begin(self, request: Request) -> "asyncio.Future[Any]":
         """The body asks for an operation; returns what it waits on."""
-        request.key = self._keys.next(request.kind.value, request.target or request.name, request.identity)
+        request.key = self._keys.next(request.kind, request.target or request.name, request.identity or request.args)
         if request.kind in COMPENSATING and request.handling is not None:
             self.handled.append(request.handling)
         future: asyncio.Future[Any] = self.owner.loop.create_future()
@@ -137,7 +137,7 @@ class Keyed:
 
     async def _sleep(self, request: Request, seconds: float) -> None:
         owner = self.owner
-        key = request.key = self._keys.next(request.kind.value, request.name, request.identity)
+        key = request.key = self._keys.next(request.kind, request.name, request.args)
         if self.recall.outcome_of(key, Kind.SLEEP) is not None:
             return
         _, begun = self.recall.begun.get(key, (-1, None))

@@ -46,6 +46,7 @@ from agnt5.worker.settings import WorkerSettings
 from agnt5.worker.step import Step
 from agnt5.worker.threads import Threads
 
+NO_DEFAULTS = StepDefaults()
 LOGGER = logging.getLogger("agnt5.worker")
 
 
@@ -94,6 +95,7 @@ class RunHost:
 
     def __init__(self, bench: Bench, dispatch: Dispatch, component: Component[Any, Any], history: History) -> None:
         self.bench = bench
+        self.clock_us = bench.clock_us
         self.loop = bench.loop
         self.threads = bench.threads
         self.chance = bench.chance
@@ -111,12 +113,12 @@ class RunHost:
         self.is_parked = False
         self.stuck: RunBlockedError | None = None
         self.steps: dict[OperationKey, Step] = {}
-        self.step_defaults: StepDefaults = getattr(component, "step_defaults", None) or StepDefaults()
+        self.step_defaults: StepDefaults = getattr(component, "step_defaults", NO_DEFAULTS)
         self._keyed: dict[str, Keyed] = {}
         self._scoped: dict[str, list[Entry]] = {}
         self._ending: Ask | None = None
         self._grace: asyncio.TimerHandle | None = None
-        for entry in dispatch.entries:
+        for entry in dispatch.entries[1:]:
             scope = getattr(entry.body, "scope", "")
             if scope:
                 self._scoped.setdefault(scope, []).append(entry)
@@ -164,10 +166,6 @@ class RunHost:
 
     # What its steps stand on
 
-    def clock_us(self) -> int:
-        """The worker's time, in microseconds since the epoch."""
-        return self.bench.clock_us()
-
     def ask(self, ask: Ask) -> None:
         """Ask the runtime, with the next flush."""
         self.asks.append(ask)
@@ -184,6 +182,8 @@ class RunHost:
 
     def last_heartbeat_of(self, step: Step) -> Any:
         """What a step last reported in the attempt that a crash cut short."""
+        if not self.heartbeats:
+            return None
         attempt, details = self.heartbeats.get(step.request.key, (0, NOTHING))
         return serde.decode(details) if attempt == step.attempt else None
 

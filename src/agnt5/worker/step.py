@@ -7,10 +7,10 @@ as scope, and found again by key when the step is run again.
 import asyncio
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from agnt5.core.journal.entry import Kind, Outcome, Retrying
 from agnt5.core.model.errors import InvalidInput
@@ -64,7 +64,7 @@ class StepOwner(Protocol):
 _NO_DEFAULTS = StepDefaults()
 
 
-class Step:
+class Step(Struct, eq=False):
     """A step that executes, or waits for its next attempt.
 
     Attributes:
@@ -76,44 +76,25 @@ class Step:
         finished: What it came to after its run's attempt had ended.
     """
 
-    __slots__ = (
-        "_beat",
-        "_beat_timer",
-        "_began",
-        "_execution",
-        "_is_beating",
-        "_keyed",
-        "_random",
-        "attempt",
-        "finished",
-        "is_dropped",
-        "last_heartbeat",
-        "owner",
-        "request",
-        "retry_at",
-        "within",
-    )
+    owner: StepOwner
+    request: Request
+    within: str
+    attempt: int = 1
+    retry_at: int = 0
+    is_dropped: bool = False
+    finished: Outcome | None = None
+    last_heartbeat: Any = None
+    _execution: Attempt | None = None
+    _keyed: Keyed | None = None
+    _random: Random | None = None
+    _began: int = 0
+    _beat: bytes | None = None
+    _is_beating: bool = False
+    _beat_timer: asyncio.TimerHandle | None = None
 
-    is_deterministic = False
-    is_replaying = False
-    step_defaults = _NO_DEFAULTS
-
-    def __init__(self, owner: StepOwner, request: Request, within: str) -> None:
-        self.owner = owner
-        self.request = request
-        self.within = within
-        self.attempt = 1
-        self.retry_at = 0
-        self.is_dropped = False
-        self.finished: Outcome | None = None
-        self.last_heartbeat: Any = None
-        self._execution: Attempt | None = None
-        self._keyed: Keyed | None = None
-        self._random: Random | None = None
-        self._began = 0
-        self._beat: bytes | None = None
-        self._is_beating = False
-        self._beat_timer: asyncio.TimerHandle | None = None
+    is_deterministic: ClassVar[bool] = False
+    is_replaying: ClassVar[bool] = False
+    step_defaults: ClassVar[StepDefaults] = _NO_DEFAULTS
 
     # Running
 
@@ -168,6 +149,7 @@ class Step:
 
     def _done(self, result: Any, error: BaseException | None) -> None:
         self._stop_beating()
+        self._execution = None
         text = b""
         if error is None:
             try:

@@ -14,6 +14,7 @@ import asyncio
 import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
+from random import Random
 from typing import Any, Final
 from uuid import UUID
 
@@ -53,13 +54,13 @@ class WorkflowRun(RunHost):
     def __init__(self, bench: Bench, dispatch: Dispatch, component: Component[Any, Any]) -> None:
         self.replay = Replay(dispatch.run_id, dispatch.entries, failures.read, self._log)
         super().__init__(bench, dispatch, component, self.replay.history)
-        self.random = self.replay.random
         self.idempotency_key: str = dispatch.run_id
         self._steps_max: int | None = getattr(component, "max_concurrent_steps", None)
         self._interval: int = getattr(component, "checkpoint_interval", 1)
         self._queued_steps: deque[Request] = deque()
         self._asked_timers: set[int] = set()
         self._pending: set[int] = set()
+        self._has_retries = False
         self._is_live = False
         self._is_caught_up = False
         self._alarm: asyncio.TimerHandle | None = None
@@ -83,25 +84,26 @@ class WorkflowRun(RunHost):
             return
         if self.timeout is not None:
             body = _bounded(body, self.timeout, self.component.name)
-        self._drive(lambda: self.replay.start(body, variables))
+        with self:
+            self.replay.start(body, variables)
         self._feed()
 
-    def _drive(self, go: Callable[[], object]) -> None:
-        """Let the body go on, watched."""
+    def __enter__(self) -> None:
+        """The body is let go on, watched."""
         self.bench.driving(self)
-        try:
-            go()
-        except Interrupted:
-            pass  # It was stopped where no task of its own could take the exception.
-        finally:
-            self.bench.driving(None)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        self.bench.driving(None)
         if self.stuck is not None:
             self.replay.divergence = self.stuck
+        # It may have been stopped where no task of its own could take the exception.
+        return kind is Interrupted
 
     def _feed(self) -> None:
         if self.is_over:
             return
-        self._drive(lambda: self.replay.feed(FEED_MAX))
+        with self:
+            self.replay.feed(FEED_MAX)
         if self.replay.is_replaying and not self.replay.is_over and self.replay.divergence is None:
             self.loop.call_soon(self._feed)
         else:
@@ -115,13 +117,11 @@ class WorkflowRun(RunHost):
 
     def take(self, entries: list[Entry]) -> None:
         self.is_parked = False
-        self._drive(lambda: self._take_all(entries))
+        with self:
+            for entry in entries:
+                self._take_one(entry)
         if self._is_live:
             self._advance()
-
-    def _take_all(self, entries: list[Entry]) -> None:
-        for entry in entries:
-            self._take_one(entry)
 
     def _take_one(self, entry: Entry) -> None:
         if not self._is_live:
@@ -166,7 +166,7 @@ class WorkflowRun(RunHost):
         if replay.asked:
             asked, replay.asked = replay.asked, []
             for request in asked:
-                if not request.future.done():
+                if request.is_awaited:
                     self._begin(request)
         self.consider()
 
@@ -181,7 +181,10 @@ class WorkflowRun(RunHost):
             self._queued_steps.append(request)
             return
         request.is_sent = True
-        if request.kind in _PROMPT or (request.kind is Kind.STEP and not request.spec.idempotent):
+        if request.kind is Kind.STEP and request.spec.idempotent:
+            self.start_step(request, "")
+            return
+        if request.kind in _PROMPT or request.kind is Kind.STEP:
             self._pending.add(request.op)
         self.carry_out(request, "", self.history.calls.get(request.key, 0))
 
@@ -196,16 +199,22 @@ class WorkflowRun(RunHost):
     # Steps
 
     def step_over(self, step: Step, outcome: Outcome) -> None:
-        if self._may_go_ahead(step, outcome):
+        if self._interval > 1 and self._may_go_ahead(step, outcome):
             self._go_ahead(step, outcome)
-        else:
-            super().step_over(step, outcome)
+            return
+        if not step.within and not self.is_over:
+            # It is on its way to the journal, and back to the body as soon as it is there.
+            self._pending.add(outcome.op)
+        super().step_over(step, outcome)
+
+    def step_waits(self, step: Step) -> None:
+        self._has_retries = True
+        super().step_waits(step)
 
     def _may_go_ahead(self, step: Step, outcome: Outcome) -> bool:
         """Whether the body may see the outcome before it is committed (`checkpoint_interval`)."""
         return (
-            self._interval > 1
-            and len(self.ahead) < self._interval - 1
+            len(self.ahead) < self._interval - 1
             and not self.asks
             and not step.within
             and outcome.is_success
@@ -223,24 +232,31 @@ class WorkflowRun(RunHost):
         self._advance()
 
     def consider(self) -> None:
-        if self.is_over or not self._is_live or not self._is_caught_up:
+        if self.is_over or not self._is_caught_up:
             return
         while self._queued_steps and self._steps_max is not None and len(self.steps) < self._steps_max:
             request = self._queued_steps.popleft()
-            if not request.future.done():
+            if request.is_awaited:
                 self._begin(request)
-        self._start_due_attempts()
-        if self._pending or self._asked_timers or any(not step.retry_at for step in self.steps.values()):
-            self._set_alarm()
+        if self._has_retries:
+            self._start_due_attempts()
+        if self._pending or self._asked_timers or self._is_executing():
+            if self._has_retries or self.replay.loop.timers or self._alarm is not None:
+                self._set_alarm()
         elif not self.is_parked:
             self._park()
 
+    def _is_executing(self) -> bool:
+        if not self._has_retries:
+            return bool(self.steps)
+        return any(not step.retry_at for step in self.steps.values())
+
     def _start_due_attempts(self) -> None:
-        if self.steps:
-            now = self.clock_us()
-            for step in list(self.steps.values()):
-                if 0 < step.retry_at <= now:
-                    step.execute()
+        now = self.clock_us()
+        for step in list(self.steps.values()):
+            if 0 < step.retry_at <= now:
+                step.execute()
+        self._has_retries = any(step.retry_at for step in self.steps.values())
 
     # Time
 
@@ -343,6 +359,10 @@ class WorkflowRun(RunHost):
     @property
     def is_replaying(self) -> bool:
         return self.replay.is_replaying
+
+    @property
+    def random(self) -> Random:
+        return self.replay.random
 
     def now_us(self) -> int:
         return self.replay.loop.now_us

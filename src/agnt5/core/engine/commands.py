@@ -13,7 +13,7 @@ from agnt5.core.model.run import Failure, Run, Status
 Token = int
 
 
-class Submit(Struct, frozen=True):
+class Submit(Struct, frozen=True, gc=False):
     """Create a run.
 
     Attributes:
@@ -35,7 +35,7 @@ class Submit(Struct, frozen=True):
     options: Options | None = None
 
 
-class SendEvent(Struct, frozen=True):
+class SendEvent(Struct, frozen=True, gc=False):
     """Resolve an event, for all who wait for it now or later."""
 
     token: Token
@@ -43,7 +43,7 @@ class SendEvent(Struct, frozen=True):
     payload: Raw
 
 
-class SendSignal(Struct, frozen=True):
+class SendSignal(Struct, frozen=True, gc=False):
     """Give a run a signal."""
 
     token: Token
@@ -52,7 +52,7 @@ class SendSignal(Struct, frozen=True):
     payload: Raw
 
 
-class Cancel(Struct, frozen=True):
+class Cancel(Struct, frozen=True, gc=False):
     """Ask a run, and its children, to stop. Without a token nobody waits for an answer.
 
     Attributes:
@@ -64,14 +64,14 @@ class Cancel(Struct, frozen=True):
     parent: RunId | None = None
 
 
-class Resume(Struct, frozen=True):
+class Resume(Struct, frozen=True, gc=False):
     """Let a blocked run go on."""
 
     token: Token
     run_id: RunId
 
 
-class RetryRun(Struct, frozen=True):
+class RetryRun(Struct, frozen=True, gc=False):
     """Make a new run that does what a failed or cancelled one did not."""
 
     token: Token
@@ -80,7 +80,7 @@ class RetryRun(Struct, frozen=True):
     take_key: bool = False
 
 
-class ForkRun(Struct, frozen=True):
+class ForkRun(Struct, frozen=True, gc=False):
     """Make a new run with the first entries of another's journal."""
 
     token: Token
@@ -89,19 +89,19 @@ class ForkRun(Struct, frozen=True):
     at: int
 
 
-class Due(Struct, frozen=True):
+class Due(Struct, frozen=True, gc=False):
     """The time that a run waits for has come."""
 
     run_id: RunId
 
 
-class Sweep(Struct, frozen=True):
+class Sweep(Struct, frozen=True, gc=False):
     """Write down which runs have been waiting since before this time (microseconds)."""
 
     before: int
 
 
-class Recover(Struct, frozen=True):
+class Recover(Struct, frozen=True, gc=False):
     """Take up runs that the store holds as running, though nobody runs them any more.
 
     Attributes:
@@ -114,7 +114,7 @@ class Recover(Struct, frozen=True):
     queued: tuple[str, ...] = ()
 
 
-class Refill(Struct, frozen=True):
+class Refill(Struct, frozen=True, gc=False):
     """Put these stored queued runs of a component into the ready queue; perhaps more are stored."""
 
     component: str
@@ -122,14 +122,14 @@ class Refill(Struct, frozen=True):
     is_last: bool
 
 
-class Quarantine(Struct, frozen=True):
+class Quarantine(Struct, frozen=True, gc=False):
     """A run's journal can't be read: it waits for a human, and the others go on."""
 
     run_id: RunId
     error: Failure
 
 
-class Waiter(Struct, frozen=True):
+class Waiter(Struct, frozen=True, gc=False):
     """A run waits for something that other runs may wait for too.
 
     Attributes:
@@ -148,7 +148,7 @@ class Waiter(Struct, frozen=True):
 # What the engine tells itself, in the batch in which it came up.
 
 
-class RunOver(Struct, frozen=True):
+class RunOver(Struct, frozen=True, gc=False):
     """A run has ended for which this waiter waits.
 
     Attributes:
@@ -164,7 +164,7 @@ class RunOver(Struct, frozen=True):
     error: Failure | None = None
 
 
-class TellWaiters(Struct, frozen=True):
+class TellWaiters(Struct, frozen=True, gc=False):
     """A run has ended whose handle others await."""
 
     run_id: RunId
@@ -174,7 +174,7 @@ class TellWaiters(Struct, frozen=True):
     error: Failure | None = None
 
 
-class EventResolved(Struct, frozen=True):
+class EventResolved(Struct, frozen=True, gc=False):
     """An event has its payload for which this waiter waits."""
 
     waiter: Waiter

@@ -13,14 +13,14 @@ from agnt5.core.model.run import Failure, Status
 from agnt5.core.protocol.messages import ToWorker
 
 
-class Tell(Struct, frozen=True):
+class Tell(Struct, frozen=True, gc=False):
     """Send this to a worker."""
 
     worker: WorkerId
     message: ToWorker
 
 
-class Claimed(Struct, frozen=True):
+class Claimed(Struct, frozen=True, gc=False):
     """Give a run to a worker; its journal is to be loaded unless it is here."""
 
     worker: WorkerId
@@ -30,21 +30,21 @@ class Claimed(Struct, frozen=True):
     entries: list[Entry] | None
 
 
-class Reply(Struct, frozen=True):
+class Reply(Struct, frozen=True, gc=False):
     """Answer a command."""
 
     token: Token
     answer: Any
 
 
-class Reject(Struct, frozen=True):
+class Reject(Struct, frozen=True, gc=False):
     """Answer a command with an error."""
 
     token: Token
     error: Agnt5Error
 
 
-class Ended(Struct, frozen=True):
+class Ended(Struct, frozen=True, gc=False):
     """A run has its outcome: tell whoever waits for it."""
 
     run_id: RunId
@@ -53,14 +53,14 @@ class Ended(Struct, frozen=True):
     error: Failure | None = None
 
 
-class Blocked(Struct, frozen=True):
+class Blocked(Struct, frozen=True, gc=False):
     """A run waits for a human: tell whoever waits for it."""
 
     run_id: RunId
     error: Failure
 
 
-class Arm(Struct, frozen=True):
+class Arm(Struct, frozen=True, gc=False):
     """Send `Due` for this run at this time, in microseconds since the epoch."""
 
     due: int
@@ -70,7 +70,7 @@ class Arm(Struct, frozen=True):
 Effect = Tell | Claimed | Reply | Reject | Ended | Blocked | Arm
 
 
-class Submitted(Struct, frozen=True):
+class Submitted(Struct, frozen=True, gc=False):
     """Answer to a submission.
 
     Attributes:
@@ -81,7 +81,7 @@ class Submitted(Struct, frozen=True):
     is_new: bool
 
 
-class Accepted(Struct, frozen=True):
+class Accepted(Struct, frozen=True, gc=False):
     """Answer to a command that has nothing else to say.
 
     Attributes:

@@ -46,14 +46,14 @@ class Kind(StrEnum):
     SLEEP = "sleep"  # Only of bodies on an ordinary loop; a deterministic one sets timers.
 
 
-class Options(Struct, frozen=True, omit_defaults=True):
+class Options(Struct, frozen=True, gc=False, omit_defaults=True):
     """What a caller asked of this one run, over its component's own settings."""
 
     retries: RetrySpec | None = None
     timeout: float | None = None  # Seconds, of an attempt.
 
 
-class Started(Struct, frozen=True, tag="started", omit_defaults=True):
+class Started(Struct, frozen=True, gc=False, tag="started", omit_defaults=True):
     """The run exists. A new generation by `continue_as` starts with one too.
 
     Attributes:
@@ -70,7 +70,7 @@ class Started(Struct, frozen=True, tag="started", omit_defaults=True):
     options: Options | None = None
 
 
-class Begun(Struct, frozen=True, tag="begun", omit_defaults=True):
+class Begun(Struct, frozen=True, gc=False, tag="begun", omit_defaults=True):
     """An operation was set going.
 
     Attributes:
@@ -90,7 +90,7 @@ class Begun(Struct, frozen=True, tag="begun", omit_defaults=True):
     scope: str = ""
 
 
-class Retrying(Struct, frozen=True, tag="retrying", omit_defaults=True):
+class Retrying(Struct, frozen=True, gc=False, tag="retrying", omit_defaults=True):
     """An attempt of a step failed and another follows.
 
     Attributes:
@@ -112,7 +112,7 @@ class Retrying(Struct, frozen=True, tag="retrying", omit_defaults=True):
     scope: str = ""
 
 
-class Outcome(Struct, frozen=True, tag="outcome", omit_defaults=True):
+class Outcome(Struct, frozen=True, gc=False, tag="outcome", omit_defaults=True):
     """What an operation came to: a result, an error, or a cancel of it.
 
     Attributes:
@@ -144,14 +144,14 @@ class Outcome(Struct, frozen=True, tag="outcome", omit_defaults=True):
         return self.error is None and not self.cancelled
 
 
-class Signal(Struct, frozen=True, tag="signal"):
+class Signal(Struct, frozen=True, gc=False, tag="signal"):
     """A signal arrived. The body takes those of one name in this order, when it asks for them."""
 
     name: str
     payload: Raw
 
 
-class Fired(Struct, frozen=True, tag="fired", omit_defaults=True):
+class Fired(Struct, frozen=True, gc=False, tag="fired", omit_defaults=True):
     """A timer that the body had set came due.
 
     Attributes:
@@ -166,17 +166,17 @@ class Fired(Struct, frozen=True, tag="fired", omit_defaults=True):
     site: str = ""
 
 
-class CancelRequested(Struct, frozen=True, tag="cancel"):
+class CancelRequested(Struct, frozen=True, gc=False, tag="cancel"):
     """Somebody asked for the run to be cancelled; the body is interrupted here."""
 
 
-class Patched(Struct, frozen=True, tag="patched"):
+class Patched(Struct, frozen=True, gc=False, tag="patched"):
     """The body passed a changed place and took its new branch."""
 
     change_id: str
 
 
-class AttemptEnded(Struct, frozen=True, tag="attempt_ended", omit_defaults=True):
+class AttemptEnded(Struct, frozen=True, gc=False, tag="attempt_ended", omit_defaults=True):
     """The body raised, and the run will be tried again.
 
     Attributes:
@@ -192,18 +192,18 @@ class AttemptEnded(Struct, frozen=True, tag="attempt_ended", omit_defaults=True)
     consumed: dict[str, int] = {}
 
 
-class AttemptBegan(Struct, frozen=True, tag="attempt", omit_defaults=True):
+class AttemptBegan(Struct, frozen=True, gc=False, tag="attempt", omit_defaults=True):
     """The run is tried again from the top of its body."""
 
     attempt: int
     generation: int = 1
 
 
-class Resumed(Struct, frozen=True, tag="resumed"):
+class Resumed(Struct, frozen=True, gc=False, tag="resumed"):
     """A human let a blocked run go on."""
 
 
-class Ended(Struct, frozen=True, tag="ended", omit_defaults=True):
+class Ended(Struct, frozen=True, gc=False, tag="ended", omit_defaults=True):
     """The run's outcome; it never changes.
 
     Attributes:

@@ -128,7 +128,7 @@ class RetryPolicy:
         return hash(RetrySpec.of(self))
 
 
-class RetrySpec(Struct, frozen=True, omit_defaults=True):
+class RetrySpec(Struct, frozen=True, gc=False, omit_defaults=True):
     """A policy as it is written into a journal: its exceptions by name."""
 
     max_attempts: int = DEFAULT_ATTEMPTS

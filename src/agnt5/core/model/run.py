@@ -33,7 +33,7 @@ class Status(StrEnum):
 TERMINAL: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 
 
-class Failure(Struct, frozen=True, omit_defaults=True):
+class Failure(Struct, frozen=True, gc=False, omit_defaults=True):
     """An exception, written down.
 
     Attributes:
@@ -49,7 +49,7 @@ class Failure(Struct, frozen=True, omit_defaults=True):
     traceback: str = ""
 
 
-class Timer(Struct, frozen=True, omit_defaults=True):
+class Timer(Struct, frozen=True, gc=False, omit_defaults=True):
     """A timer that the body has set.
 
     Attributes:
@@ -67,7 +67,7 @@ class Timer(Struct, frozen=True, omit_defaults=True):
 WAKE: Final = -1  # The worker has something to do at that time, such as the next attempt of a step.
 
 
-class Wait(Struct, frozen=True, omit_defaults=True):
+class Wait(Struct, frozen=True, gc=False, omit_defaults=True):
     """Something a suspended body waits for, other than time.
 
     Attributes:
@@ -80,7 +80,7 @@ class Wait(Struct, frozen=True, omit_defaults=True):
     site: str = ""
 
 
-class Waiting(Struct, frozen=True, omit_defaults=True):
+class Waiting(Struct, frozen=True, gc=False, omit_defaults=True):
     """Why a run isn't running.
 
     Attributes:
@@ -101,7 +101,7 @@ class Waiting(Struct, frozen=True, omit_defaults=True):
 NOT_WAITING: Final = Waiting()
 
 
-class Link(Struct, frozen=True, omit_defaults=True):
+class Link(Struct, frozen=True, gc=False, omit_defaults=True):
     """The operation of another run that this run answers.
 
     Attributes:
@@ -118,7 +118,7 @@ class Link(Struct, frozen=True, omit_defaults=True):
     scope: str = ""
 
 
-class Origin(Struct, frozen=True, omit_defaults=True):
+class Origin(Struct, frozen=True, gc=False, omit_defaults=True):
     """The run that this one was made from, by a person.
 
     Attributes:

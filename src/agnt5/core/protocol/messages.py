@@ -19,7 +19,7 @@ from agnt5.core.model.run import Failure, Status, Timer, Wait
 # that the runtime appends as they are.
 
 
-class StartRun(Struct, frozen=True, tag="start_run", omit_defaults=True):
+class StartRun(Struct, frozen=True, gc=False, tag="start_run", omit_defaults=True):
     """Start a child run; `kind` says whether its outcome is awaited (`call`) or not (`submit`)."""
 
     op: int
@@ -38,7 +38,7 @@ class StartRun(Struct, frozen=True, tag="start_run", omit_defaults=True):
     idempotent: bool = True
 
 
-class AwaitRun(Struct, frozen=True, tag="await_run", omit_defaults=True):
+class AwaitRun(Struct, frozen=True, gc=False, tag="await_run", omit_defaults=True):
     """Tell the outcome of this run, once there is one."""
 
     op: int
@@ -50,7 +50,7 @@ class AwaitRun(Struct, frozen=True, tag="await_run", omit_defaults=True):
     scope: str = ""
 
 
-class AwaitEvent(Struct, frozen=True, tag="await_event", omit_defaults=True):
+class AwaitEvent(Struct, frozen=True, gc=False, tag="await_event", omit_defaults=True):
     """Tell the payload of this event, once there is one."""
 
     op: int
@@ -60,7 +60,7 @@ class AwaitEvent(Struct, frozen=True, tag="await_event", omit_defaults=True):
     scope: str = ""
 
 
-class Send(Struct, frozen=True, tag="send", omit_defaults=True):
+class Send(Struct, frozen=True, gc=False, tag="send", omit_defaults=True):
     """Resolve an event, signal a run or cancel one; once, however often it is asked.
 
     Attributes:
@@ -79,19 +79,19 @@ class Send(Struct, frozen=True, tag="send", omit_defaults=True):
     scope: str = ""
 
 
-class Fire(Struct, frozen=True, tag="fire"):
+class Fire(Struct, frozen=True, gc=False, tag="fire"):
     """A timer of the body is due, says the worker's clock."""
 
     timer: Timer
 
 
-class Abandon(Struct, frozen=True, tag="abandon"):
+class Abandon(Struct, frozen=True, gc=False, tag="abandon"):
     """Nobody awaits this child any more: cancel it."""
 
     run_id: RunId
 
 
-class Heartbeat(Struct, frozen=True, tag="heartbeat"):
+class Heartbeat(Struct, frozen=True, gc=False, tag="heartbeat"):
     """A step shows that it lives."""
 
     key: OperationKey
@@ -99,7 +99,7 @@ class Heartbeat(Struct, frozen=True, tag="heartbeat"):
     details: Raw
 
 
-class Park(Struct, frozen=True, tag="park", omit_defaults=True):
+class Park(Struct, frozen=True, gc=False, tag="park", omit_defaults=True):
     """The body waits, and nothing of it runs here. The runtime fires its timers from now on.
 
     Attributes:
@@ -112,17 +112,17 @@ class Park(Struct, frozen=True, tag="park", omit_defaults=True):
     is_open: bool = False
 
 
-class Release(Struct, frozen=True, tag="release"):
+class Release(Struct, frozen=True, gc=False, tag="release"):
     """The worker has forgotten the run; it will need the journal to go on with it."""
 
 
-class Block(Struct, frozen=True, tag="block"):
+class Block(Struct, frozen=True, gc=False, tag="block"):
     """The run can't go on by itself: a human has to look."""
 
     error: Failure
 
 
-class End(Struct, frozen=True, tag="end", omit_defaults=True):
+class End(Struct, frozen=True, gc=False, tag="end", omit_defaults=True):
     """The body is through; this is the run's outcome."""
 
     status: Status
@@ -133,7 +133,7 @@ class End(Struct, frozen=True, tag="end", omit_defaults=True):
     abandoned: tuple[RunId, ...] = ()
 
 
-class Again(Struct, frozen=True, tag="again", omit_defaults=True):
+class Again(Struct, frozen=True, gc=False, tag="again", omit_defaults=True):
     """The body raised, and its policy wants another attempt at `retry_at`."""
 
     error: Failure
@@ -143,7 +143,7 @@ class Again(Struct, frozen=True, tag="again", omit_defaults=True):
     abandoned: tuple[RunId, ...] = ()
 
 
-class ContinueAs(Struct, frozen=True, tag="continue_as", omit_defaults=True):
+class ContinueAs(Struct, frozen=True, gc=False, tag="continue_as", omit_defaults=True):
     """The body ends this generation and starts the next, with this input."""
 
     input: Raw
@@ -175,7 +175,7 @@ Ask = (
 # Worker to runtime
 
 
-class ComponentInfo(Struct, frozen=True, omit_defaults=True):
+class ComponentInfo(Struct, frozen=True, gc=False, omit_defaults=True):
     """A component that a worker offers.
 
     Attributes:
@@ -187,7 +187,7 @@ class ComponentInfo(Struct, frozen=True, omit_defaults=True):
     code: str = ""
 
 
-class Hello(Struct, frozen=True, tag="hello"):
+class Hello(Struct, frozen=True, gc=False, tag="hello"):
     """A worker is there.
 
     Attributes:
@@ -199,20 +199,20 @@ class Hello(Struct, frozen=True, tag="hello"):
     capacity: int
 
 
-class Register(Struct, frozen=True, tag="register"):
+class Register(Struct, frozen=True, gc=False, tag="register"):
     """The worker has learned more components."""
 
     worker: WorkerId
     components: tuple[ComponentInfo, ...]
 
 
-class Goodbye(Struct, frozen=True, tag="goodbye"):
+class Goodbye(Struct, frozen=True, gc=False, tag="goodbye"):
     """The worker is gone, with all it held."""
 
     worker: WorkerId
 
 
-class Report(Struct, frozen=True, tag="report", omit_defaults=True):
+class Report(Struct, frozen=True, gc=False, tag="report", omit_defaults=True):
     """What a worker asks about one run, in order.
 
     Attributes:
@@ -234,7 +234,7 @@ FromWorker = Hello | Register | Goodbye | Report
 # Runtime to worker
 
 
-class Dispatch(Struct, frozen=True, tag="dispatch"):
+class Dispatch(Struct, frozen=True, gc=False, tag="dispatch"):
     """The run is yours: its journal, and what its unfinished steps last said in a heartbeat.
 
     Attributes:
@@ -248,7 +248,7 @@ class Dispatch(Struct, frozen=True, tag="dispatch"):
     heartbeats: dict[OperationKey, tuple[int, Raw]]
 
 
-class Deliver(Struct, frozen=True, tag="deliver"):
+class Deliver(Struct, frozen=True, gc=False, tag="deliver"):
     """These entries are committed. Without any: look at the run again, something is due."""
 
     run_id: RunId
@@ -256,14 +256,14 @@ class Deliver(Struct, frozen=True, tag="deliver"):
     entries: list[Entry]
 
 
-class Refuse(Struct, frozen=True, tag="refuse"):
+class Refuse(Struct, frozen=True, gc=False, tag="refuse"):
     """The run isn't yours, or what you said of it came too late: drop it."""
 
     run_id: RunId
     epoch: int
 
 
-class Reset(Struct, frozen=True, tag="reset"):
+class Reset(Struct, frozen=True, gc=False, tag="reset"):
     """The runtime lost what was not committed: drop every run."""
 
 

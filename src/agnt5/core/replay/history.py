@@ -57,9 +57,17 @@ class History:
         self.state: dict[str, Raw] = dict(started.state)
         self.signals: list[Signal] = []
         self.spent: dict[str, int] = {}
-        self.patches = {entry.body.change_id for entry in entries if isinstance(entry.body, Patched)}
-        self.resumed_at = max((entry.index for entry in entries if isinstance(entry.body, Resumed)), default=-1)
-        last = max((place for place, entry in enumerate(entries) if isinstance(entry.body, AttemptBegan)), default=0)
+        self.patches: set[str] = set()
+        self.resumed_at = -1
+        last = 0
+        for place, entry in enumerate(entries):
+            kind = type(entry.body)
+            if kind is AttemptBegan:
+                last = place
+            elif kind is Patched:
+                self.patches.add(entry.body.change_id)  # type: ignore[union-attr]  # As just tested.
+            elif kind is Resumed:
+                self.resumed_at = entry.index
         for entry in entries[1 : last + 1]:
             self._pass(entry)
         self.present = entries[last + 1 :]

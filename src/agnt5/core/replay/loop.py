@@ -20,7 +20,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from inspect import iscoroutinefunction
-from itertools import count
 from math import ceil
 from types import CoroutineType, FrameType
 from typing import Any, Final, NoReturn
@@ -29,7 +28,10 @@ from agnt5.core.model.errors import BusyWorkflowError, EffectOutsideStep, Invali
 
 TURNS_MAX: Final = 10_000  # Callbacks in a row without waiting for anything; a body that works never gets near.
 CLOSING_MAX: Final = 100  # How often a body may wait again, in nested `finally` blocks, while it is closed.
+TASKS_KEPT: Final = 64  # References to tasks before those that are gone are dropped.
 MICROSECONDS: Final = 1_000_000
+FOREVER: Final = 1e12  # Seconds since the epoch, 31,000 years on: no clock gets there.
+NEVER_US: Final = 1 << 62
 _HASH_STEP: Final = 0x9E3779B97F4A7C15  # The golden ratio of 64 bits spreads consecutive numbers.
 _HASH_MASK: Final = (1 << 61) - 1
 
@@ -40,6 +42,8 @@ class Evicted(BaseException):
 
 class ReplayFuture(asyncio.Future[Any]):
     """A future that hashes by the order of first use."""
+
+    __slots__ = ("_number",)
 
     def __hash__(self) -> int:
         return _number(self)
@@ -52,7 +56,9 @@ class ReplayTask(asyncio.Task[Any]):
         handling: The exception that was being handled where the task was made, if any.
     """
 
-    handling: BaseException | None = None
+    __slots__ = ("_number", "handling")
+
+    handling: BaseException | None
 
     def __hash__(self) -> int:
         return _number(self)
@@ -60,9 +66,9 @@ class ReplayTask(asyncio.Task[Any]):
 
 def _number(future: Any) -> int:
     try:
-        number: int = future._agnt5_number
+        number: int = future._number
     except AttributeError:
-        number = future._agnt5_number = future.get_loop().next_hash()
+        number = future._number = future.get_loop().next_hash()
     return number
 
 
@@ -74,42 +80,68 @@ def _hash_gathering(future: Any) -> int:
 asyncio.tasks._GatheringFuture.__hash__ = _hash_gathering  # type: ignore[attr-defined]  # Private, in all of 3.11 to 3.14.
 
 
-class _Handle(asyncio.Handle):
-    """A callback in the queue; as asyncio's, without the debugging."""
+class ReplayHandle:
+    """A callback in the queue; as asyncio's, without what is for debugging."""
 
-    __slots__ = ()
+    __slots__ = ("args", "callback", "context", "is_cancelled")
 
     def __init__(
-        self,
-        callback: Callable[..., Any],
-        args: tuple[Any, ...],
-        loop: "ReplayLoop",
-        context: contextvars.Context | None,
+        self, callback: Callable[..., Any], args: tuple[Any, ...], context: contextvars.Context | None
     ) -> None:
-        self._context = context if context is not None else contextvars.copy_context()
-        self._loop = loop
-        self._callback = callback
-        self._args = args
-        self._cancelled = False
-        self._repr = None
-        self._source_traceback = None
+        self.callback = callback
+        self.args = args
+        self.context = context if context is not None else contextvars.copy_context()
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        """Don't call it."""
+        self.is_cancelled = True
+
+    def cancelled(self) -> bool:
+        """Whether it won't be called."""
+        return self.is_cancelled
+
+    def get_context(self) -> contextvars.Context:
+        """What it is called in."""
+        return self.context
 
 
-class ReplayTimer(asyncio.TimerHandle):
+class ReplayTimer(ReplayHandle):
     """A timer of the body, named by the order of setting.
 
     Attributes:
-        n: That order, from 0.
+        n: That order, from 0; -1 for one that was due when it was set.
         due: Microseconds since the epoch.
         label: `sleep` or `timeout`, for people.
     """
 
-    __slots__ = ("due", "label", "n", "site")
+    __slots__ = ("_timers", "_when", "due", "label", "n", "site")
 
-    n: int
-    due: int
-    label: str
-    site: str
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., Any],
+        args: tuple[Any, ...],
+        context: contextvars.Context | None,
+        timers: "dict[int, ReplayTimer]",
+    ) -> None:
+        super().__init__(callback, args, context)
+        self._when = when
+        self._timers = timers
+        # Up to the microsecond: a timer may fire late but never early.
+        self.due = ceil(round(when * MICROSECONDS, 2)) if when < FOREVER else NEVER_US
+        self.label = "sleep" if callback in _SLEEPS else "timeout"
+        self.n = -1
+        self.site = ""
+
+    def cancel(self) -> None:
+        """Don't fire it."""
+        super().cancel()
+        self._timers.pop(self.n, None)
+
+    def when(self) -> float:
+        """When it is due, by the loop's time."""
+        return self._when
 
 
 class ReplayLoop(asyncio.AbstractEventLoop):
@@ -119,6 +151,9 @@ class ReplayLoop(asyncio.AbstractEventLoop):
         now_us: The journal's time in microseconds since the epoch.
         hash_seed: What the hashes of tasks start from; the same whenever the body is run.
         on_error: Takes the context of an exception that nobody awaits.
+
+    Attributes:
+        is_handling: Some task was made in the handling of an exception.
     """
 
     def __init__(self, now_us: int, hash_seed: int, on_error: Callable[[dict[str, Any]], None]) -> None:
@@ -126,12 +161,15 @@ class ReplayLoop(asyncio.AbstractEventLoop):
         self.timers: dict[int, ReplayTimer] = {}
         self.timers_set = 0
         self.is_stopped = False
-        self._ready: deque[asyncio.Handle] = deque()
+        self.is_handling = False
+        self._ready: deque[ReplayHandle] = deque()
         self._closed = False
         self._hash_seed = hash_seed
         self._hashes = 0
-        self._task_names = count(1)
-        self._tasks: weakref.WeakSet[ReplayTask] = weakref.WeakSet()
+        self._tasks_made = 0
+        # Strongly: a task that nobody refers to must not disappear whenever the collector runs.
+        self._tasks: list[ReplayTask] = []
+        self._prune_at = TASKS_KEPT
         self._generators: list[weakref.ref[AsyncGenerator[Any, Any]]] = []
         self._on_error = on_error
 
@@ -162,14 +200,17 @@ class ReplayLoop(asyncio.AbstractEventLoop):
                 if turns > TURNS_MAX:
                     raise self._busy(ready[0])
                 handle = ready.popleft()
-                if not handle._cancelled:
-                    handle._run()
+                if not handle.is_cancelled:
+                    try:
+                        handle.context.run(handle.callback, *handle.args)
+                    except Exception as error:  # A callback's, not a task's, which keeps its own.
+                        self.call_exception_handler({"message": f"in {handle.callback!r}", "exception": error})
         finally:
             sys.set_asyncgen_hooks(*hooks)
             events._set_running_loop(outer)
 
-    def _busy(self, handle: asyncio.Handle) -> BusyWorkflowError:
-        owner = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]  # Ours are all alike.
+    def _busy(self, handle: ReplayHandle) -> BusyWorkflowError:
+        owner = getattr(handle.callback, "__self__", None)
         site = _site_of_task(owner) if isinstance(owner, asyncio.Task) else "an unknown line"
         return BusyWorkflowError(
             f"a workflow body went on for {TURNS_MAX:,} turns without waiting for anything, lastly at {site}",
@@ -185,33 +226,30 @@ class ReplayLoop(asyncio.AbstractEventLoop):
             self._ready.append(timer)
         return n < self.timers_set
 
-    def call_soon(  # type: ignore[override]  # Likewise, but for how precisely the arguments are typed.
+    # The handles have what the standard library uses of its own, and aren't of its class.
+
+    def call_soon(  # type: ignore[override]
         self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
-    ) -> asyncio.Handle:
-        handle = _Handle(callback, args, self, context)
+    ) -> ReplayHandle:
+        handle = ReplayHandle(callback, args, context)
         if not self._closed:
             self._ready.append(handle)
         return handle
 
-    def call_later(  # type: ignore[override]  # As call_soon.
+    def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
-    ) -> "ReplayTimer":
+    ) -> ReplayTimer:
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
-    def call_at(  # type: ignore[override]  # As call_soon.
+    def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
-    ) -> "ReplayTimer":
+    ) -> ReplayTimer:
         if self._closed:
             raise Evicted
         if when != when:
             raise InvalidInput("a timer was set to NaN seconds", why="a computed delay is no number", fix="check it")
-        timer = ReplayTimer(when, callback, args, self, context)
-        # Up to the microsecond: a timer may fire late but never early.
-        timer.due = ceil(round(when * MICROSECONDS, 2)) if when < 1e12 else 1 << 62
-        timer.label = "sleep" if callback in _SLEEPS else "timeout"
-        timer.site = ""
+        timer = ReplayTimer(when, callback, args, context, self.timers)
         if timer.due <= self.now_us:
-            timer.n = -1
             self._ready.append(timer)
         else:
             timer.n = self.timers_set
@@ -219,10 +257,6 @@ class ReplayLoop(asyncio.AbstractEventLoop):
             self.timers_set += 1
             self.timers[timer.n] = timer
         return timer
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        assert isinstance(handle, ReplayTimer), "this loop makes its own timers"
-        self.timers.pop(handle.n, None)
 
     def time(self) -> float:
         return self.now_us / MICROSECONDS
@@ -246,16 +280,25 @@ class ReplayLoop(asyncio.AbstractEventLoop):
                 fix="wrap each one: asyncio.as_completed([asyncio.create_task(c) for c in coroutines])",
             )
         if name is None:
-            name = f"Task-{next(self._task_names)}"
-        task = ReplayTask(coro, loop=self, name=str(name), context=context)
+            name = f"Task-{self._tasks_made}"
         handling = sys.exc_info()[1]
-        if handling is None:
+        if handling is None and self.is_handling:
             maker = asyncio.current_task(self)
             handling = maker.handling if isinstance(maker, ReplayTask) else None
+        # Asyncio puts the task into a set as it is made, so its hash comes first.
+        task: Any = ReplayTask.__new__(ReplayTask)
+        task._number = self.next_hash()
+        task.handling = handling
+        task.__init__(coro, loop=self, name=str(name), context=context)
         if handling is not None:
-            task.handling = handling
-        self._tasks.add(task)
-        return task
+            self.is_handling = True
+        self._tasks_made += 1
+        self._tasks.append(task)
+        if len(self._tasks) > self._prune_at:
+            self._tasks = [known for known in self._tasks if not known.done()]
+            self._prune_at = 2 * len(self._tasks) + TASKS_KEPT
+        made: ReplayTask = task
+        return made
 
     def get_debug(self) -> bool:
         return False
@@ -283,14 +326,16 @@ class ReplayLoop(asyncio.AbstractEventLoop):
         if self._closed:
             return
         self._closed = True
+        self._on_error = _ignore
         self._ready.clear()
         self.timers.clear()
         outer = events._get_running_loop()
         events._set_running_loop(self)
         try:
-            for task in sorted(self._tasks, key=_number, reverse=True):
+            for task in reversed(self._tasks):
                 if not task.done():
                     _close_task(self, task)
+            self._tasks.clear()
             for reference in reversed(self._generators):
                 generator = reference()
                 if generator is not None:
@@ -306,6 +351,10 @@ class ReplayLoop(asyncio.AbstractEventLoop):
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """There is none."""
+
+
+def _ignore(context: dict[str, Any]) -> None:
+    """What a loop that is closed still has to report."""
 
 
 def _refuse(self: ReplayLoop, *args: Any, **kwargs: Any) -> NoReturn:

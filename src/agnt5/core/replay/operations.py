@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
 from warnings import warn
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
-from agnt5.core.journal.entry import UNNUMBERED, Begun, Kind, Options, Retrying
+from agnt5.core.journal.entry import UNNUMBERED, Begun, Kind, Retrying
 from agnt5.core.model.ids import OperationKey
 from agnt5.core.model.run import Failure
 
@@ -18,78 +18,50 @@ KEPT: Final = frozenset({Kind.STEP, Kind.CALL, Kind.SUBMIT, Kind.RESULT, Kind.EV
 COMPENSATING: Final = frozenset({Kind.STEP, Kind.CALL, Kind.SUBMIT})
 
 
-class Request:
+class Request(Struct):
     """One operation that a body asks for.
 
     Attributes:
         kind: What sort of operation.
         name: Function, component, event id, key of the state.
         args: The encoded arguments; for a state, its new value.
-        identity: What it is told apart by from others of its kind and name; mostly its arguments.
         site: File and line of the asking.
-        target: The run concerned, if any.
         read: Makes the result from what the journal holds.
+        target: The run concerned, if any.
         spec: What the worker needs to carry it out; the replay doesn't look inside.
         handling: The exception that was being handled when it was made.
+        identity: What it is told apart by from others of its kind and name, where that isn't its
+            arguments.
         op: The order of asking; `UNNUMBERED` until it is asked.
         key: Its identity, from then on.
-        future: What the body waits on.
+        future: What the body waits on, while it does.
         begun: The journal's word that it was set going.
         begun_index: Where that stands; -1 where it doesn't.
         failures: Attempts of it that the journal holds.
         is_sent: The worker has started it, or asked the runtime for it.
     """
 
-    __slots__ = (
-        "args",
-        "begun",
-        "begun_index",
-        "failures",
-        "future",
-        "handling",
-        "identity",
-        "is_sent",
-        "key",
-        "kind",
-        "name",
-        "op",
-        "options",
-        "read",
-        "site",
-        "spec",
-        "target",
-    )
+    kind: Kind
+    name: str
+    args: bytes
+    site: str
+    read: Callable[[Raw], Any]
+    target: str = ""
+    spec: Any = None
+    handling: BaseException | None = None
+    identity: bytes | None = None
+    op: int = UNNUMBERED
+    key: OperationKey = OperationKey("")
+    future: Any = None
+    begun: Begun | None = None
+    begun_index: int = -1
+    failures: tuple[Retrying, ...] = ()
+    is_sent: bool = False
 
-    def __init__(
-        self,
-        kind: Kind,
-        name: str,
-        args: bytes,
-        site: str,
-        read: Callable[[Raw], Any],
-        *,
-        target: str = "",
-        spec: Any = None,
-        options: Options | None = None,
-        handling: BaseException | None = None,
-    ) -> None:
-        self.kind = kind
-        self.name = name
-        self.args = args
-        self.identity = args
-        self.site = site
-        self.read = read
-        self.target = target
-        self.spec = spec
-        self.options = options
-        self.handling = handling
-        self.op = UNNUMBERED
-        self.key = OperationKey("")
-        self.future: Any = None
-        self.begun: Begun | None = None
-        self.begun_index = -1
-        self.failures: list[Retrying] = []
-        self.is_sent = False
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the body still waits for it."""
+        return self.future is not None and not self.future.done()
 
 
 ReadFailure = Callable[[Failure], BaseException]

@@ -42,6 +42,8 @@ from agnt5.core.replay.operations import COMPENSATING, KEPT, ReadFailure, Reques
 class OperationFuture(ReplayFuture):
     """What the body waits on for an operation; tells when the body stops waiting."""
 
+    __slots__ = ("replay", "request")
+
     replay: "Replay"
     request: Request
 
@@ -83,11 +85,11 @@ class Replay:
         self.next_index = self.history.next_index
         self.state = self.history.state
         history = self.history
-        seed = seed_of(history.started.seed or run_id) + history.generation
+        seed = self._seed = seed_of(history.started.seed or run_id) + history.generation
         # What its class lacks is set there one by one.
         self.loop = ReplayLoop(history.began_at, seed, self._on_loop_error)  # type: ignore[abstract]
-        self.random = Random(seed)  # noqa: S311  Chance that can be repeated is the point.
-        self._uuids = Random(seed + 1)  # noqa: S311  A stream of its own: neither shifts the other.
+        self._random: Random | None = None
+        self._uuids: Random | None = None
         self._log = log
         self._read_failure = read_failure
         self._keys = OperationKeys(history.generation)
@@ -178,7 +180,8 @@ class Replay:
         else:
             request = self._open.pop(body.op, None)
             if request is not None:
-                self._resolve(request.future, request, body)
+                future, request.future = request.future, None
+                self._resolve(future, request, body)
 
     def _resolve(self, future: "asyncio.Future[Any]", request: Request, body: Outcome) -> None:
         if future.done():
@@ -211,7 +214,7 @@ class Replay:
         if isinstance(body, Begun):
             request.begun, request.begun_index = body, entry.index
         else:
-            request.failures.append(body)
+            request.failures = (*request.failures, body)
 
     def _apply_signal(self, body: Signal) -> None:
         waits = self._signal_waits.get(body.name)
@@ -244,7 +247,7 @@ class Replay:
         number = self._count
         self._count += 1
         request.op = number
-        request.key = self._keys.next(request.kind.value, request.target or request.name, request.identity)
+        request.key = self._keys.next(request.kind, request.target or request.name, request.identity or request.args)
         self._note_handling(request)
         future = OperationFuture(loop=self.loop)
         future.replay = self
@@ -257,6 +260,7 @@ class Replay:
         if request.kind in KEPT:
             kept = self.history.successes.get(request.key)
             if kept is not None:
+                request.future = None
                 self._resolve(future, request, kept)
                 return future
         self._open[number] = request
@@ -279,7 +283,7 @@ class Replay:
         if request.kind not in COMPENSATING:
             return
         handling = request.handling
-        if handling is None:
+        if handling is None and self.loop.is_handling:
             task = asyncio.current_task(self.loop)
             handling = getattr(task, "handling", None)
         if handling is not None and all(known is not handling for known in self._handled):
@@ -287,6 +291,7 @@ class Replay:
 
     def note_dropped(self, request: Request) -> None:
         """The body stopped waiting for an operation."""
+        request.future = None
         if not self.loop.is_closed() and self._open.pop(request.op, None) is not None:
             self.dropped.append(request)
 
@@ -303,8 +308,17 @@ class Replay:
             self._signal_waits.setdefault(name, deque()).append((future, read, site))
         return future
 
+    @property
+    def random(self) -> Random:
+        """Chance that replay repeats."""
+        if self._random is None:
+            self._random = Random(self._seed)  # noqa: S311  That it can be repeated is the point.
+        return self._random
+
     def uuid4(self) -> UUID:
         """A random UUID of version 4 that replay repeats."""
+        if self._uuids is None:
+            self._uuids = Random(self._seed + 1)  # noqa: S311  A stream of its own: neither shifts the other.
         return UUID(int=self._uuids.getrandbits(128), version=4)
 
     def is_patched(self, change_id: str) -> tuple[bool, bool]:
@@ -362,6 +376,14 @@ class Replay:
         if self._main is not None and self._main.done() and not self._main.cancelled():
             # Whether or not somebody has looked at it: its exception is in the journal.
             self._main.exception()
+        # The body's context holds its host, and the host holds us: let go, so that no cycle is left
+        # for the collector.
+        self._main = None
+        self._log = _unheard
+
+
+def _unheard(sentence: str) -> None:
+    """What a body that is closed still has to say."""
 
 
 def as_raisable(error: BaseException) -> BaseException:
