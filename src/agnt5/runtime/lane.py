@@ -67,7 +67,7 @@ class Lane:
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = 0
         self._is_stopping = False
-        self.failure: StoreError | None = None
+        self.failure: StoreError | InternalError | None = None
 
     # From any thread
 
@@ -114,12 +114,12 @@ class Lane:
             if not self._inbox and not self._internal:
                 await self._wait()
             self._is_signalled = False
-            await self._turn()
+            await self._turn_or_fail()
         for _ in range(LAST_TURNS_MAX):
             # What workers have reported by now need not be done again by the next runtime.
             if not self._inbox or self.failure is not None:
                 break
-            await self._turn()
+            await self._turn_or_fail()
 
     def stop(self) -> None:
         """Finish the turn that is under way, and serve no more."""
@@ -154,6 +154,16 @@ class Lane:
         self._wake()
 
     # A turn
+
+    async def _turn_or_fail(self) -> None:
+        try:
+            await self._turn()
+        except StoreError as error:
+            # What is committed can't be read back: nothing more can be decided.
+            self._fail(error)
+        except Exception as error:  # A broken rule of ours, after a commit: memory and store may differ.
+            LOGGER.exception("the runtime stops, since it can't carry out what it has committed")
+            self._fail(_internal(error))
 
     async def _turn(self) -> None:
         turn = Turn(self._clock.now_us())
@@ -282,13 +292,13 @@ class Lane:
         if isinstance(error, StoreError):
             await asyncio.sleep(RETRY_SECONDS)
 
-    def _fail(self, error: StoreError) -> None:
-        """Nobody knows what was written: release nothing, and let everybody know."""
-        LOGGER.critical("the runtime stops, since the outcome of a commit is unknown: %s", error.what)
+    def _fail(self, error: StoreError | InternalError) -> None:
+        """Nobody knows what was written: release nothing more, and let everybody know."""
+        LOGGER.critical("the runtime stops, and its calls have no known outcome: %s", error.what)
         self.failure = error
         unknown = OutcomeUnknown(
             f"whether it took place is unknown: {error.what}",
-            why="the store failed while it was written",
+            why="the runtime failed while it was under way",
             fix="start again, and ask under the same idempotency key",
         )
         self._dispatcher.fail_all(unknown)

@@ -12,6 +12,7 @@ from agnt5.core.model.errors import Unavailable
 from agnt5.core.model.ids import RunId
 from agnt5.core.model.payload import NOTHING
 from agnt5.core.model.run import Failure, Status
+from agnt5.sdk.current import CURRENT
 
 T = TypeVar("T")
 
@@ -150,6 +151,11 @@ def unchoose(token: "contextvars.Token[Backend | None]") -> None:
 
 def backend() -> Backend:
     """The runtime that calls from here go to."""
+    host = getattr(CURRENT.get(), "_host", None)
+    if host is not None:
+        # Inside a run or step: whichever runtime executes it.
+        at: Backend = host.backend
+        return at
     chosen = _chosen.get()
     if chosen is not None:
         return chosen

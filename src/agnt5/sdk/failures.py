@@ -61,16 +61,26 @@ def _data(error: BaseException) -> msgspec.Raw:
         return NOTHING
 
 
-def _parts(error: BaseException) -> dict[str, Any]:
+class _Data(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What it takes to make an exception again; which of it, depends on the exception."""
+
+    parts: msgspec.Raw = NOTHING
+    args: msgspec.Raw = NOTHING
+    attributes: msgspec.Raw = NOTHING
+    message: str = ""
+    group: tuple[Failure, ...] = ()
+
+
+def _parts(error: BaseException) -> _Data:
     if isinstance(error, Agnt5Error):
-        return {"parts": msgspec.Raw(serde.encode(error.parts()))}
+        return _Data(parts=msgspec.Raw(serde.encode(error.parts())))
     if isinstance(error, BaseExceptionGroup):
-        return {"message": error.message, "group": [write(inner) for inner in error.exceptions]}
-    parts: dict[str, Any] = {"args": msgspec.Raw(serde.encode(list(error.args)))}
+        return _Data(message=error.message, group=tuple(write(inner) for inner in error.exceptions))
     attributes = {name: value for name, value in vars(error).items() if not name.startswith("__")}
-    if attributes:
-        parts["attributes"] = msgspec.Raw(serde.encode(attributes))
-    return parts
+    return _Data(
+        args=msgspec.Raw(serde.encode(list(error.args))),
+        attributes=msgspec.Raw(serde.encode(attributes)) if attributes else NOTHING,
+    )
 
 
 def read(failure: Failure) -> BaseException:
@@ -86,7 +96,7 @@ def _make(failure: Failure) -> BaseException:
     if cls is None or failure.data is NOTHING:
         return _remote(failure)
     try:
-        return _rebuild(cls, msgspec.json.decode(failure.data))
+        return _rebuild(cls, msgspec.json.decode(failure.data, type=_Data))
     except Exception:  # The class has changed, or asks for more than was written.
         return _remote(failure)
 
@@ -95,21 +105,21 @@ def _remote(failure: Failure) -> RemoteError:
     return RemoteError(failure.type.rpartition(":")[2], failure.message)
 
 
-def _rebuild(cls: type[BaseException], data: dict[str, Any]) -> BaseException:
-    if "parts" in data:
+def _rebuild(cls: type[BaseException], data: _Data) -> BaseException:
+    if data.parts is not NOTHING:
         assert issubclass(cls, Agnt5Error), "only our own errors are written in parts"
-        return cls.from_parts(serde.decode(_json.encode(data["parts"])))
-    if "group" in data:
+        return cls.from_parts(serde.decode(data.parts))
+    if data.group:
         assert issubclass(cls, BaseExceptionGroup), "only a group has members"
-        members = [read(msgspec.convert(inner, Failure)) for inner in data["group"]]
-        return cls(data["message"], members)
-    args = serde.decode(_json.encode(data["args"]))
+        return cls(data.message, [read(inner) for inner in data.group])
+    args = serde.decode(data.args)
     if _has_own_init(cls):
         error = cls.__new__(cls, *args)
         error.args = tuple(args)
     else:
         error = cls(*args)
-    vars(error).update(serde.decode(_json.encode(data.get("attributes", {}))))
+    if data.attributes is not NOTHING:
+        vars(error).update(serde.decode(data.attributes))
     return error
 
 

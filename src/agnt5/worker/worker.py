@@ -118,14 +118,30 @@ class Worker:
             return
         for message in messages:
             kind = type(message)
-            if kind is Deliver:
-                self._deliver(message)  # type: ignore[arg-type]  # As just tested.
-            elif kind is Dispatch:
-                self._dispatch(message)  # type: ignore[arg-type]  # As just tested.
-            elif kind is Refuse:
-                self._refused(message)  # type: ignore[arg-type]  # As just tested.
-            elif kind is Reset:
-                self._forget_all()
+            try:
+                if kind is Deliver:
+                    self._deliver(message)  # type: ignore[arg-type]  # As just tested.
+                elif kind is Dispatch:
+                    self._dispatch(message)  # type: ignore[arg-type]  # As just tested.
+                elif kind is Refuse:
+                    self._refused(message)  # type: ignore[arg-type]  # As just tested.
+                elif kind is Reset:
+                    self._forget_all()
+            except Exception as error:  # A broken rule of ours: that run stops, and the others go on.
+                LOGGER.exception("a run can't be carried on", extra={"run_id": getattr(message, "run_id", "")})
+                self._block_broken(getattr(message, "run_id", None), error)
+
+    def _block_broken(self, run_id: RunId | None, error: Exception) -> None:
+        host = self._runs.get(run_id) if run_id is not None else None
+        if host is not None:
+            host.block(
+                RunBlockedError(
+                    f"run {host.run_id} can't be carried on: {type(error).__name__}: {error}",
+                    why="a rule of agnt5 itself was broken",
+                    fix=f"report it, with the log of `agnt5.worker`; then `agnt5 runs resume {host.run_id}`",
+                    run_id=host.run_id,
+                )
+            )
 
     def _dispatch(self, message: Dispatch) -> None:
         known = self._runs.pop(message.run_id, None)

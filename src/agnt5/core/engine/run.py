@@ -150,10 +150,11 @@ def release(state: State, turn: Turn, run: Run) -> None:
 
 def park(state: State, turn: Turn, run: Run, waiting: Waiting, *, is_open: bool = False) -> None:
     """The body waits, warm. The store is told only if that lasts (`suspend`), and not of an open one."""
-    assert run.worker is not None and not run.is_parked, "only a run at work is parked"
-    state.workers[run.worker].active -= 1
-    if not is_open:
-        state.parked[run.id] = turn.now
+    assert run.worker is not None, "only a run that a worker holds is parked"
+    if not run.is_parked:
+        state.workers[run.worker].active -= 1
+    if not is_open and not run.is_stored_suspended:
+        state.parked.setdefault(run.id, turn.now)
     run.is_parked = True
     run.is_open = is_open
     run.status = Status.SUSPENDED

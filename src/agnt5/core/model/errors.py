@@ -26,6 +26,11 @@ class Agnt5Error(Exception):
     code: ClassVar[str] = "AGNT5-100"
     retryable: ClassVar[bool] = False
 
+    def __init_subclass__(cls) -> None:
+        if cls.__module__ == __name__:
+            # Tracebacks and journals name it as users import it, wherever its code stands.
+            cls.__module__ = "agnt5"
+
     def __init__(self, what: str = "", *, why: str = "", fix: str = "", **facts: Any) -> None:
         super().__init__(what)
         self.what = what
@@ -177,7 +182,7 @@ class NonRetryableError(Agnt5Error):
         >>> raise NonRetryableError("the card is stolen")
         Traceback (most recent call last):
         ...
-        agnt5.core.model.errors.NonRetryableError: the card is stolen
+        agnt5.NonRetryableError: the card is stolen
     """
 
     code = "AGNT5-205"

@@ -303,6 +303,12 @@ class ReplayLoop(asyncio.AbstractEventLoop):
     def get_debug(self) -> bool:
         return False
 
+    def get_task_factory(self) -> None:
+        return None
+
+    def get_exception_handler(self) -> None:
+        return None
+
     def is_running(self) -> bool:
         return events._get_running_loop() is self
 

@@ -33,6 +33,7 @@ from agnt5.core.journal.entry import (
 )
 from agnt5.core.model.errors import InternalError, NonDeterminismError, RunBlockedError
 from agnt5.core.model.ids import OperationKeys, RunId, seed_of
+from agnt5.core.model.payload import NOTHING
 from agnt5.core.replay.determinism import Recorded, changed, differs, has_compensated, missing
 from agnt5.core.replay.history import History, apply_state
 from agnt5.core.replay.loop import Evicted, ReplayFuture, ReplayLoop
@@ -271,7 +272,7 @@ class Replay:
         if differs(recorded, request):
             self._stop(changed(index, recorded, request))
             return False
-        if recorded.args != request.args and len(bytes(recorded.args)):
+        if recorded.args is not NOTHING and bytes(recorded.args) != request.args:
             self._log(
                 f"{request.kind.value} {request.name!r} ({request.site}) was recorded with other arguments; "
                 "the recorded outcome is used. Are they read from the clock, chance or a file?"
