@@ -1,11 +1,24 @@
 """Which service has which method: what `ctx.call` looks up."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from agnt5.core.model.errors import InvalidInput, UnknownComponent
 from agnt5.sdk.component import Component
 
 _services: dict[str, dict[str, Component[Any, Any]]] = {}
+
+
+@contextmanager
+def isolated() -> Iterator[None]:
+    """Forget, at the end of the block, which services were made in it. For tests that make their own."""
+    known = {service: dict(methods) for service, methods in _services.items()}
+    try:
+        yield
+    finally:
+        _services.clear()
+        _services.update(known)
 
 
 def add_service(service: str) -> None:

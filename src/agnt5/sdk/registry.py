@@ -1,6 +1,7 @@
 """Which components this process has: by name, with a look-out for new ones."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Lock
 from typing import Any, Protocol
 
@@ -69,6 +70,17 @@ class Registry:
         """Every component, in the order of definition."""
         with self._lock:
             return list(self._components.values())
+
+    @contextmanager
+    def isolated(self) -> Iterator[None]:
+        """Forget, at the end of the block, what was registered in it. For tests that define their own."""
+        with self._lock:
+            known = dict(self._components)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._components = known
 
     def listen(self, listener: Callable[[Any], None]) -> list[Any]:
         """Have new components told; returns those that are there by now. They come on any thread."""
