@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Raw
 
-from agnt5.core.model.errors import InvalidInput
+from agnt5.core.model.errors import EffectOutsideStep, InvalidInput
 from agnt5.core.model.ids import RunId
 from agnt5.core.model.retry import seconds_of
 from agnt5.sdk import serde
@@ -62,10 +62,10 @@ class Handle(Generic[R]):
         return StateOfRun(self)
 
     async def ask(self, name: str, query: Callable[[Backend], Coroutine[Any, Any, Any]]) -> Any:
-        """Ask the runtime something; in a deterministic body, as a step, since the answer may change."""
+        """Ask the runtime something; in a deterministic body as a step, since the answer differs from time to time."""
         context = CURRENT.get()
         if context is not None and context.is_deterministic:
-            return await context.step.options(name=f"run.{name}", key=self.id)(lambda: query(backend()))
+            return await context.step.options(name=f"run.{name}", key=self.id, retries=1)(lambda: query(backend()))
         return await query(backend())
 
     async def status(self) -> str:
@@ -87,7 +87,12 @@ class Handle(Generic[R]):
         Raises:
             UnknownRun: There is no such run.
         """
-        return await backend().explain(self.run_id)
+
+        async def query(at: Backend) -> tuple[str, str, dict[str, Any]]:
+            found = await at.explain(self.run_id)
+            return str(found), found.status, found.facts
+
+        return Explanation(*await self.ask("explain", query))
 
     async def result(self, timeout: float | timedelta | None = None) -> R:
         """Wait for the run's result.
@@ -152,7 +157,15 @@ class Handle(Generic[R]):
 
         Raises:
             UnknownRun: There is no such run.
+            EffectOutsideStep: A workflow's body asks: what it would see differs from one time to the next.
         """
+        context = CURRENT.get()
+        if context is not None and context.is_deterministic:
+            raise EffectOutsideStep(
+                f"the body of a workflow follows the events of run {self.id}",
+                why="replay can't repeat what they were",
+                fix="follow them in a step: `await ctx.step(follow, handle.id)`",
+            )
         async for event in backend().events(self.run_id):
             yield event
 
@@ -163,7 +176,7 @@ class Handle(Generic[R]):
             UnknownRun: There is no such run.
             ConflictError: It isn't blocked.
         """
-        await backend().resume(self.run_id)
+        await self.ask("resume", lambda at: at.resume(self.run_id))
 
     async def retry(self, take_key: bool = False) -> "Handle[R]":
         """Make a new run with the same input that keeps what a failed or cancelled one achieved.
@@ -175,7 +188,7 @@ class Handle(Generic[R]):
             UnknownRun: There is no such run.
             ConflictError: It has neither failed nor been cancelled.
         """
-        return Handle(await backend().retry(self.run_id, take_key), self._component)
+        return Handle(await self.ask("retry", lambda at: at.retry(self.run_id, take_key)), self._component)
 
     async def fork(self, at: int) -> "Handle[R]":
         """Make a new run that has the entries before `at` in its journal and goes its own way from there.
@@ -187,7 +200,7 @@ class Handle(Generic[R]):
             UnknownRun: There is no such run.
             InvalidInput: The journal has no such entry.
         """
-        return Handle(await backend().fork(self.run_id, at), self._component)
+        return Handle(await self.ask("fork", lambda backend: backend.fork(self.run_id, at)), self._component)
 
 
 def get_run(run_id: str) -> Handle[Any]:
