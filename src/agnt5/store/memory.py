@@ -55,15 +55,12 @@ class MemoryStore:
             self.after_commit(batch)
 
     def _write(self, batch: Batch) -> None:
-        for run in batch.created:
-            assert run.id not in self._rows, f"run {run.id} is created twice"
+        self._check(batch)
         for run in (*batch.created, *batch.changed):
             self._rows[run.id] = dict(zip(COLUMNS, row_of(run), strict=True))
         for run_id, entry in batch.entries:
-            entries = self._entries.setdefault(run_id, [])
-            assert all(position != entry.index for position, *_ in entries[-1:]), "no entry is written twice"
             body = encode_body(entry.body)
-            entries.append((entry.index, entry.at, body, checksum(body)))
+            self._entries.setdefault(run_id, []).append((entry.index, entry.at, body, checksum(body)))
         for run_id, first in batch.trimmed:
             self._entries[run_id] = [line for line in self._entries[run_id] if line[0] >= first]
         for target in batch.served:
@@ -78,6 +75,17 @@ class MemoryStore:
             self._keys[component, key] = KeyUse(component, key, run_id, self._keys[component, key].input_digest)
         for beat in batch.heartbeats:
             self._heartbeats.setdefault(beat.run_id, {})[beat.key] = beat
+
+    def _check(self, batch: Batch) -> None:
+        """What other stores' keys refuse is found before anything is written: all or nothing."""
+        for run in batch.created:
+            assert run.id not in self._rows, f"run {run.id} is created twice"
+        last = {run_id: lines[-1][0] for run_id, _ in batch.entries if (lines := self._entries.get(run_id))}
+        for run_id, entry in batch.entries:
+            assert entry.index > last.get(run_id, -1), f"entry {entry.index} of run {run_id} is written twice"
+            last[run_id] = entry.index
+        assert not any(event.id in self._events for event in batch.events), "an event is resolved twice"
+        assert not any((use.component, use.key) in self._keys for use in batch.keys), "a key is used twice"
 
     # Reading
 

@@ -14,6 +14,7 @@ BUSY_SECONDS: Final = 5.0
 # four times as often, each time with two more fsyncs in the middle of a commit.
 CHECKPOINT_PAGES: Final = 4_000
 CACHE_KIB: Final = 16_384
+_INCREMENTAL: Final = 2  # Space is given back in small pieces.
 _HEADER_BYTES: Final = 100  # https://www.sqlite.org/fileformat.html, section 1.3.
 
 
@@ -33,14 +34,18 @@ def check_file(path: Path, was_initialised: bool) -> None:
     Raises:
         StoreCorrupt: It is cut off, or isn't a journal.
         StoreTooNew: A later version wrote it.
+        StoreError: It can't be read.
     """
     size = path.stat().st_size if path.exists() else 0
     if size == 0:
         if was_initialised:
             raise _corrupt(path, "it is empty or gone, though it has been in use")
         return
-    with path.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+    except OSError as error:
+        raise error_of(error, path) from error
     if header[:16] != b"SQLite format 3\0":
         raise _corrupt(path, "it isn't an SQLite file")
     page_bytes = int.from_bytes(header[16:18], "big") or 1
@@ -101,7 +106,10 @@ def connect(path: Path) -> sqlite3.Connection:
         raise error_of(error, path) from error
     try:
         connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        [[vacuum]] = connection.execute("PRAGMA auto_vacuum")
+        if vacuum != _INCREMENTAL:
+            # Said again it would be written again, to a file of which nothing is known to be whole.
+            connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
         [[mode]] = connection.execute("PRAGMA journal_mode = WAL")
         if mode != "wal":
             raise StoreError(

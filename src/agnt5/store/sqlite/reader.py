@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from agnt5.core.journal.codec import checksum, decode_body
 from agnt5.core.journal.entry import Entry
-from agnt5.core.model.errors import StoreCorrupt
+from agnt5.core.model.errors import StoreCorrupt, StoreError
 from agnt5.core.model.ids import RunId
 from agnt5.core.model.run import Run
 from agnt5.store.port import RunFilter
@@ -39,10 +39,34 @@ class SqliteReader:
         Raises:
             StoreError: There is none, or it can't be read.
         """
-        check_file(self.path, was_initialised=not self.path.exists())
+        if not self.path.exists():
+            raise self._absent("there is no journal at")
+        check_file(self.path, was_initialised=False)
         with self._errors():
             self._open_connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)
             self._open_connection.row_factory = sqlite3.Row
+        if not self._all("SELECT 1 FROM sqlite_master WHERE name = 'runs'"):
+            await self.close()
+            raise self._absent("nothing has been written yet to the journal")
+
+    def _absent(self, said: str) -> StoreError:
+        return StoreError(
+            f"{said} {self.path.absolute()}",
+            why="no run was made with this journal, or it is kept elsewhere",
+            fix="say where it is: --store sqlite:///FILE, or AGNT5_HOME=DIRECTORY",
+            journal=str(self.path),
+        )
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that is read in the block is of one moment, whatever is written meanwhile."""
+        with self._errors():
+            self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with self._errors():
+                self._connection.execute("ROLLBACK")
 
     @property
     def _connection(self) -> sqlite3.Connection:

@@ -1,0 +1,1 @@
+"""One suite of promises for every store, and one for every runtime."""
