@@ -3,7 +3,8 @@
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from types import SimpleNamespace
+from typing import Any, Final, get_type_hints
 
 import msgspec
 
@@ -173,7 +174,15 @@ class Schema:
                 why=f"it takes {len(named)} parameters: {', '.join(named) or 'none'}",
                 fix="pass a JSON object with a member for each parameter",
             )
-        bound = self.bind((), values, what)
+        return self.from_outside((), values, what)
+
+    def from_outside(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], what: str) -> dict[str, Any]:
+        """Arguments that are plain JSON values, by name, converted by their annotations.
+
+        Raises:
+            InvalidInput: They don't fit.
+        """
+        bound = self.bind(args, kwargs, what)
         return {name: self._convert(name, value, what) for name, value in bound.items()}
 
     def _convert(self, name: str, value: Any, what: str) -> Any:
@@ -211,13 +220,12 @@ def _hints(fn: Any, localns: Mapping[str, Any]) -> dict[str, Any]:
     """The annotations, resolved as far as their names are known by now."""
     fn = inspect.unwrap(_unwrapped(fn))
     annotations = getattr(fn, "__annotations__", None) or {}
-    if not any(isinstance(hint, str) for hint in annotations.values()):
-        return dict(annotations)
     globalns = getattr(fn, "__globals__", {})
     resolved = {}
     for name, hint in annotations.items():
         resolved[name] = Any
         with suppress(NameError, TypeError, SyntaxError, AttributeError):
-            # An annotation, from the user's own source.
-            resolved[name] = eval(hint, globalns, dict(localns)) if isinstance(hint, str) else hint  # noqa: S307
+            # One by one, so that a name that isn't known leaves the others as they are.
+            one = SimpleNamespace(__annotations__={name: hint})
+            resolved |= get_type_hints(one, globalns, dict(localns), include_extras=True)
     return resolved

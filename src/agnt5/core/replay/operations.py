@@ -1,6 +1,7 @@
 """What a body asks its context for, and the awaitable that it gets."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from asyncio import events
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Final, TypeVar
 from warnings import warn
 
@@ -11,6 +12,7 @@ from agnt5.core.model.ids import OperationKey
 from agnt5.core.model.run import Failure
 
 T = TypeVar("T")
+_NOTHING_LEFT: Final = iter(())
 
 # Outcomes of these, once they succeeded, are kept over a retry of the run.
 KEPT: Final = frozenset({Kind.STEP, Kind.CALL, Kind.SUBMIT, Kind.RESULT, Kind.EVENT, Kind.SEND})
@@ -90,8 +92,10 @@ class Operation(Coroutine[Any, Any, T]):
         self._hash: int | None = None
         self.request = request
 
-    def __await__(self) -> "Operation[T]":
-        return self
+    def __await__(self) -> Generator[Any, Any, T]:
+        # What awaits it sees the result's type; it iterates itself, with all of a generator that awaiting uses.
+        iterator: Any = self
+        return iterator  # type: ignore[no-any-return]  # As just said.
 
     def __iter__(self) -> "Operation[T]":
         return self
@@ -102,20 +106,25 @@ class Operation(Coroutine[Any, Any, T]):
     def send(self, value: Any) -> Any:
         waiting = self._waiting
         if waiting is None:
+            # Asked for, even if that is refused.
+            self._waiting = _NOTHING_LEFT
             waiting = self._waiting = self._begin(self.request).__await__()
             return next(waiting)
         return waiting.send(value)
 
     def throw(self, *exception: Any) -> Any:
-        if self._waiting is None:
-            self._waiting = iter(())
-            error = exception[0]
-            raise error() if isinstance(error, type) else error
-        return self._waiting.throw(*exception)
+        try:
+            if self._waiting is None:
+                self._waiting = _NOTHING_LEFT
+                raise exception[0]
+            return self._waiting.throw(*exception)
+        finally:
+            # The exception holds this frame by its traceback, and must not be held in turn.
+            del exception
 
     def close(self) -> None:
         if self._waiting is None:
-            self._waiting = iter(())
+            self._waiting = _NOTHING_LEFT
         elif hasattr(self._waiting, "close"):
             self._waiting.close()
 
@@ -128,10 +137,16 @@ class Operation(Coroutine[Any, Any, T]):
         return self is other
 
     def __del__(self) -> None:
-        if self._waiting is None:
+        if self._waiting is None and not _is_evicting():
             request = self.request
             warn(
                 f"{request.kind.value} {request.name!r} ({request.site}) was never awaited, so it did not happen",
                 RuntimeWarning,
                 stacklevel=2,
             )
+
+
+def _is_evicting() -> bool:
+    """Whether a body is being closed: what it would have awaited later is no mistake."""
+    loop = events._get_running_loop()
+    return loop is not None and loop.is_closed()

@@ -16,6 +16,8 @@ CHECKPOINT_PAGES: Final = 4_000
 CACHE_KIB: Final = 16_384
 _INCREMENTAL: Final = 2  # Space is given back in small pieces.
 _HEADER_BYTES: Final = 100  # https://www.sqlite.org/fileformat.html, section 1.3.
+_LOG_HEADER_BYTES: Final = 32  # The same page, section 4.1.
+_FRAME_HEADER_BYTES: Final = 24
 
 
 def migrations() -> list[tuple[int, str]]:
@@ -50,15 +52,29 @@ def check_file(path: Path, was_initialised: bool) -> None:
         raise _corrupt(path, "it isn't an SQLite file")
     page_bytes = int.from_bytes(header[16:18], "big") or 1
     page_bytes = 65_536 if page_bytes == 1 else page_bytes
-    if size < int.from_bytes(header[28:32], "big") * page_bytes:
+    pages = int.from_bytes(header[28:32], "big")
+    # Copying the log into the file begins with the first page, which has the new size in it. Cut short by
+    # a crash or a full disk, that leaves a file that is too short, and whole together with its log.
+    if size < pages * page_bytes and not _pages_in_log(path).issuperset(range(size // page_bytes + 1, pages + 1)):
         raise _corrupt(path, "it is shorter than it says it is")
     _check_identity(path)
+
+
+def _pages_in_log(path: Path) -> set[int]:
+    """The numbers of the pages that the write-ahead log holds."""
+    log = path.with_name(f"{path.name}-wal")
+    content = log.read_bytes() if log.exists() else b""
+    frame_bytes = _FRAME_HEADER_BYTES + int.from_bytes(content[8:12], "big")
+    starts = range(_LOG_HEADER_BYTES, len(content) - frame_bytes + 1, frame_bytes)
+    # Frames of an earlier log, which this one overwrites, have other salts.
+    current = (start for start in starts if content[start + 8 : start + 16] == content[16:24])
+    return {int.from_bytes(content[start : start + 4], "big") for start in current}
 
 
 def _check_identity(path: Path) -> None:
     # Read-only: a file of a later version is left exactly as it is.
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        connection = connect_read_only(path)
     except sqlite3.Error as error:
         raise error_of(error, path) from error
     try:
@@ -80,6 +96,31 @@ def _check_identity(path: Path) -> None:
             version=version,
             newest=newest,
         )
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """Open the file for reading, beside whoever writes it.
+
+    Raises:
+        sqlite3.Error: It can't be.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    connection = sqlite3.connect(uri, uri=True)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.OperationalError as error:
+        connection.close()
+        log = path.with_name(f"{path.name}-wal")
+        is_refused = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+        if not is_refused or (log.exists() and log.stat().st_size):
+            raise
+        # SQLite wants to write beside the file even to read it, and may not. Without a log the file is whole,
+        # and nobody is writing it.
+        return sqlite3.connect(f"{uri}&immutable=1", uri=True)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _corrupt(path: Path, said: str) -> StoreCorrupt:

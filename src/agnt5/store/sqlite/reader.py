@@ -13,7 +13,7 @@ from agnt5.core.model.ids import RunId
 from agnt5.core.model.run import Run
 from agnt5.store.port import RunFilter
 from agnt5.store.records import COLUMNS, run_of
-from agnt5.store.sqlite.opening import check_file, error_of
+from agnt5.store.sqlite.opening import check_file, connect_read_only, error_of
 
 PARTITION: Final = 0
 
@@ -39,11 +39,14 @@ class SqliteReader:
         Raises:
             StoreError: There is none, or it can't be read.
         """
-        if not self.path.exists():
-            raise self._absent("there is no journal at")
+        try:
+            if not self.path.exists():
+                raise self._absent("there is no journal at")
+        except OSError as error:
+            raise error_of(error, self.path) from error
         check_file(self.path, was_initialised=False)
         with self._errors():
-            self._open_connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)
+            self._open_connection = connect_read_only(self.path)
             self._open_connection.row_factory = sqlite3.Row
         if not self._all("SELECT 1 FROM sqlite_master WHERE name = 'runs'"):
             await self.close()

@@ -1,0 +1,1 @@
+"""The `agnt5` command: one file per group of commands."""
