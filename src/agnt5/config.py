@@ -27,7 +27,7 @@ def journal_path(store: str | None = None, environment: Mapping[str, str] = os.e
     """
     if store is None:
         return home(environment) / JOURNAL
-    if not store.startswith("sqlite:///"):
+    if not store.startswith("sqlite:///") or store == "sqlite:///":
         raise InvalidInput(
             f"{store!r} is no journal file", why="only an SQLite journal is a file", fix="pass sqlite:///orders.db"
         )

@@ -32,7 +32,8 @@ async def test_a_fresh_file_has_the_newest_version(sqlite: SqliteStore):
 async def test_an_earlier_version_is_brought_up_to_date(path: Path, version: int):
     """Each step is applied to what the steps before have left."""
     steps = [sql for number, script in migrations() if number <= version for sql in statements(script)]
-    edit(path, "PRAGMA journal_mode = WAL", *steps, f"PRAGMA user_version = {version}")
+    identity = [f"PRAGMA application_id = {APPLICATION_ID}"] if version else []
+    edit(path, "PRAGMA journal_mode = WAL", *steps, *identity, f"PRAGMA user_version = {version}")
     store = SqliteStore(path)
 
     await store.open()

@@ -153,21 +153,21 @@ class Dispatcher:
             elif kind is Claimed:
                 await self._dispatch(effect)  # type: ignore[arg-type]  # As just tested.
             elif kind is Ended:
-                self._ended(state, effect)  # type: ignore[arg-type]  # As just tested.
+                self._ended(turn, effect)  # type: ignore[arg-type]  # As just tested.
             elif kind is Reply:
                 await self._reply(state, effect)  # type: ignore[arg-type]  # As just tested.
             else:
-                self._carry_out_rare(state, effect)
+                self._carry_out_rare(turn, effect)
         if self._followers:
             self._tell_followers(turn)
 
-    def _carry_out_rare(self, state: State, effect: Effect) -> None:
+    def _carry_out_rare(self, turn: Turn, effect: Effect) -> None:
         if isinstance(effect, Arm):
             self._timers.arm(effect.due, effect.run_id)
         elif isinstance(effect, Reject):
             self.fail(effect.token, effect.error)
         elif isinstance(effect, Blocked):
-            component = state.runs[effect.run_id].component if effect.run_id in state.runs else ""
+            component = turn.touched[effect.run_id].component
             outcome = RunOutcome(effect.run_id, component, Status.BLOCKED, error=effect.error)
             for token in self._watchers.pop(effect.run_id, ()):
                 self._watched.pop(token, None)
@@ -193,10 +193,11 @@ class Dispatcher:
             heartbeats = {beat.key: (beat.attempt, beat.details) for beat in beats}
         self._tell(effect.worker, Dispatch(effect.run_id, effect.epoch, effect.component, entries, heartbeats))
 
-    def _ended(self, state: State, effect: Ended) -> None:
+    def _ended(self, turn: Turn, effect: Ended) -> None:
         tokens = self._watchers.pop(effect.run_id, None)
         if tokens:
-            component = state.runs[effect.run_id].component if effect.run_id in state.runs else ""
+            # By now the run may be out of memory; the turn that ended it has it still.
+            component = turn.touched[effect.run_id].component
             outcome = RunOutcome(effect.run_id, component, effect.status, effect.result, effect.error)
             for token in tokens:
                 self._watched.pop(token, None)

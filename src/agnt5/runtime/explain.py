@@ -21,7 +21,7 @@ def explain(run: Run, now_us: int, has_worker: bool) -> tuple[str, dict[str, Any
         return f"{run.status.value} {_ago(now_us - run.ended_at)}", facts
     if run.status is Status.BLOCKED and blocked is not None:
         facts["reason"] = blocked.type.rpartition(":")[2]
-        return f"blocked: {blocked.message.splitlines()[0]}", facts
+        return f"blocked: {(blocked.message.splitlines() or [facts['reason']])[0]}", facts
     if run.waiting.retry:
         facts["retry_at"] = run.wake_at
         return f"attempt {run.attempt} failed; the next one starts {_in(run.wake_at - now_us)}", facts

@@ -67,13 +67,21 @@ class Lane:
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = 0
         self._is_stopping = False
+        self._is_over = False
         self.failure: StoreError | InternalError | None = None
 
     # From any thread
 
     def post(self, port: Port, messages: "list[Any]") -> None:
-        """Take messages and requests of a session; returns at once."""
+        """Take messages and requests of a session; returns at once.
+
+        Raises:
+            RuntimeError: The lane serves no more.
+        """
         self._inbox.extend([(port, message) for message in messages])
+        if self._is_over:
+            # Looked at after they were put there: what `refuse` no longer saw is refused here.
+            raise RuntimeError("the lane serves no more")
         if not self._is_signalled:
             self._is_signalled = True
             assert self._loop is not None, "a lane is started before it is used"
@@ -166,6 +174,8 @@ class Lane:
             self._fail(_internal(error))
 
     async def _turn(self) -> None:
+        # Only what has come by then: nothing is stamped with a time before it was asked.
+        taken = min(len(self._inbox), TURN_MAX)
         turn = Turn(self._clock.now_us())
         queries: list[Query] = []
         tokens: list[Token] = []
@@ -176,18 +186,18 @@ class Lane:
         try:
             while self._internal:
                 await self._advance(turn, self._internal.popleft())
-            for _ in range(min(len(self._inbox), TURN_MAX)):
+            for _ in range(taken):
                 port, message = self._inbox.popleft()
                 await self._take(turn, port, message, queries, tokens)
             settle(self._state, turn)
             if not turn.is_empty:
                 await self._store.commit(batch_of(turn))
         except StoreError as error:
-            await self._not_written(error, tokens)
+            await self._not_written(error, tokens, queries)
             return
         except Exception as error:  # A broken invariant of ours: no caller may be left waiting for ever.
             LOGGER.exception("a batch failed, and is thrown away")
-            await self._not_written(_internal(error), tokens)
+            await self._not_written(_internal(error), tokens, queries)
             return
         forget(self._state, turn)
         await self._after_commit(turn, queries)
@@ -274,7 +284,9 @@ class Lane:
 
     # When a commit fails
 
-    async def _not_written(self, error: StoreError | InternalError, tokens: list[Token]) -> None:
+    async def _not_written(
+        self, error: StoreError | InternalError, tokens: list[Token], queries: list[Query]
+    ) -> None:
         """A batch was not committed: throw away what was ahead of the store, or stop."""
         if isinstance(error, StoreError) and not error.is_aborted:
             self._fail(error)
@@ -289,6 +301,10 @@ class Lane:
         self._dispatcher.flush()
         self._internal.extend(self._hellos.values())
         await self._take_up(is_crash=False)
+        # Whoever asked in the same breath wants to know what is there, and that can be read.
+        for query in queries:
+            await answer_query(query, self._state, self._store, self._dispatcher, self._clock.now_us())
+        self._dispatcher.flush()
         if isinstance(error, StoreError):
             await asyncio.sleep(RETRY_SECONDS)
 
@@ -308,6 +324,7 @@ class Lane:
 
     def refuse(self) -> None:
         """Answer whoever still asks, after the end, that nobody serves any more."""
+        self._is_over = True
         while self._inbox:
             port, message = self._inbox.popleft()
             token = getattr(message.submit if isinstance(message, SubmitAndWatch) else message, "token", None)

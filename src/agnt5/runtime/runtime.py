@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from agnt5.core.model.errors import Unavailable
+from agnt5.core.model.errors import StoreError, Unavailable
 from agnt5.runtime.clock import Clock
 from agnt5.runtime.lane import Lane
 from agnt5.runtime.port import Port
@@ -103,6 +103,11 @@ class RuntimeThread:
             await self._lane.run()
         finally:
             self._lane.refuse()
-            if self._lane.failure is None:
-                await self._store.mark_closed()
-            await self._store.close()
+            try:
+                if self._lane.failure is None:
+                    await self._store.mark_closed()
+            except StoreError as error:
+                # The next start takes it for a crash, which does no harm.
+                LOGGER.warning("the journal was closed without a note of it: %s", error.what)
+            finally:
+                await self._store.close()

@@ -2,15 +2,20 @@
 
 The type is looked up among the loaded modules, never imported. An exception is made again
 without running its `__init__`, which may ask for anything; what it needs is in `args` and in its
-attributes. One that can't be made so becomes a `RemoteError` that says what it was.
+attributes. What of these can't be journaled, such as the response that an HTTP client's exception
+holds, is left out: its type is what the one who catches it goes by. An exception that can't be
+made so becomes a `RemoteError` that says what it was.
 """
 
 import sys
 import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 
+from agnt5.core.model import errors
 from agnt5.core.model.errors import Agnt5Error, RemoteError
 from agnt5.core.model.failures import MESSAGE_CHARS_MAX, TRACEBACK_CHARS_MAX, clip
 from agnt5.core.model.payload import NOTHING
@@ -66,28 +71,46 @@ class _Data(msgspec.Struct, frozen=True, omit_defaults=True):
 
     parts: msgspec.Raw = NOTHING
     args: msgspec.Raw = NOTHING
-    attributes: msgspec.Raw = NOTHING
+    attributes: dict[str, msgspec.Raw] = {}
     message: str = ""
     group: tuple[Failure, ...] = ()
 
 
 def _parts(error: BaseException) -> _Data:
-    if isinstance(error, Agnt5Error):
+    if isinstance(error, Agnt5Error) and vars(errors).get(type(error).__name__) is type(error):
+        # One of our own, and not of a user's class under it.
         return _Data(parts=msgspec.Raw(serde.encode(error.parts())))
     if isinstance(error, BaseExceptionGroup):
         return _Data(message=error.message, group=tuple(write(inner) for inner in error.exceptions))
-    attributes = {name: value for name, value in vars(error).items() if not name.startswith("__")}
-    return _Data(
-        args=msgspec.Raw(serde.encode(list(error.args))),
-        attributes=msgspec.Raw(serde.encode(attributes)) if attributes else NOTHING,
-    )
+    args, attributes = _content(error)
+    try:
+        text = serde.encode(args)
+    except Exception:  # What the user put into their exception.
+        text = serde.encode([message_of(error)])
+    written = {}
+    for name, value in attributes.items():
+        with suppress(Exception):  # Likewise.
+            written[name] = msgspec.Raw(serde.encode(value))
+    return _Data(args=msgspec.Raw(text), attributes=written)
+
+
+def _content(error: BaseException) -> tuple[list[Any], dict[str, Any]]:
+    """Its arguments and attributes. Some builtins keep a part of theirs, such as a file name, elsewhere."""
+    args, attributes = error.args, dict(vars(error))
+    if not hasattr(type(error).__reduce__, "__code__"):
+        reduced: Any = error.__reduce__()
+        if reduced[0] is type(error):
+            args = reduced[1]
+            attributes = (reduced[2] if len(reduced) > 2 else None) or attributes
+    return list(args), attributes
 
 
 def read(failure: Failure) -> BaseException:
     """The exception that was written, with where it came from as its cause."""
     error = _make(failure)
     if failure.traceback:
-        error.__cause__ = OriginalTraceback(failure.traceback)
+        # Past what the class makes of setting attributes: it may be frozen.
+        BaseException.__setattr__(error, "__cause__", OriginalTraceback(failure.traceback))
     return error
 
 
@@ -113,19 +136,21 @@ def _rebuild(cls: type[BaseException], data: _Data) -> BaseException:
         assert issubclass(cls, BaseExceptionGroup), "only a group has members"
         return cls(data.message, [read(inner) for inner in data.group])
     args = serde.decode(data.args)
-    if _has_own_init(cls):
-        error = cls.__new__(cls, *args)
-        error.args = tuple(args)
-    else:
-        error = cls(*args)
-    if data.attributes is not NOTHING:
-        vars(error).update(serde.decode(data.attributes))
+    error = cls.__new__(cls, *args)
+    _builtin_init(cls)(error, *args)
+    attributes = {name: serde.decode(raw) for name, raw in data.attributes.items()}
+    try:
+        BaseException.__setstate__(error, attributes)
+    except AttributeError:  # A property of its class, or a frozen one.
+        vars(error).update(attributes)
     return error
 
 
-def _has_own_init(cls: type[BaseException]) -> bool:
-    """Whether the class's `__init__` is written in Python, and so may take anything."""
-    return hasattr(cls.__init__, "__code__")
+def _builtin_init(cls: type[BaseException]) -> Callable[..., None]:
+    """The first `__init__` among its bases that isn't written in Python, where it may take anything."""
+    inits = (vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base))
+    init: Callable[..., None] = next(init for init in inits if not hasattr(init, "__code__"))
+    return init
 
 
 def find_type(name: str) -> type[BaseException] | None:
@@ -133,5 +158,6 @@ def find_type(name: str) -> type[BaseException] | None:
     module, _, path = name.partition(":")
     found: Any = sys.modules.get(module)
     for part in path.split("."):
-        found = getattr(found, part, None)
+        # Not by getattr, at which a module or class may do anything, such as to import.
+        found = getattr(found, "__dict__", {}).get(part)
     return found if isinstance(found, type) and issubclass(found, BaseException) else None

@@ -31,8 +31,13 @@ def fingerprint(fn: Callable[..., Any]) -> str:
 def _content(code: CodeType) -> bytes:
     parts = [code.co_code, repr(code.co_names).encode()]
     for constant in code.co_consts:
-        parts.append(_content(constant) if isinstance(constant, CodeType) else repr(constant).encode())
+        parts.append(_content(constant) if isinstance(constant, CodeType) else _text(constant).encode())
     return b"".join(parts)
+
+
+def _text(constant: object) -> str:
+    # The order of a set differs from one process to the next.
+    return repr(sorted(map(repr, constant))) if isinstance(constant, frozenset) else repr(constant)
 
 
 def _digest(content: bytes) -> str:

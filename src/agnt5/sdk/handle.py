@@ -37,8 +37,13 @@ class StateOfRun:
             UnknownRun: There is no such run.
         """
         handle = self._handle
-        raw = await handle.ask("state.get", lambda at: at.state(handle.run_id, key))
-        return default if raw is None else serde.decode(raw)
+
+        async def query(at: Backend) -> str | None:
+            raw = await at.state(handle.run_id, key)
+            return None if raw is None else bytes(raw).decode()
+
+        text = await handle.ask("state.get", query)
+        return default if text is None else serde.decode(text.encode())
 
 
 class Handle(Generic[R]):

@@ -13,10 +13,10 @@ what reads it converts it by its annotation.
 import base64
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import MISSING, fields, is_dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
+from itertools import repeat
 from math import isfinite
 from pathlib import Path
 from types import NoneType
@@ -28,7 +28,8 @@ import msgspec
 
 from agnt5.core.model.errors import InvalidInput, PayloadTooLarge, UnserializableValue
 from agnt5.core.model.payload import PAYLOAD_BYTES_MAX
-from agnt5.sdk.usertypes import NO_TYPES, UserTypes, is_model, is_named_tuple
+from agnt5.sdk.instances import BUILTINS, make, taker
+from agnt5.sdk.usertypes import NO_TYPES, UserTypes
 
 PLAIN: Final = b'{"$plain":'
 DEPTH_MAX: Final = 200  # Well within Python's own recursion limit of 1,000.
@@ -52,7 +53,7 @@ def encode(value: Any, types: UserTypes = NO_TYPES) -> bytes:
         PayloadTooLarge: It takes more than `PAYLOAD_BYTES_MAX`.
     """
     try:
-        text = _encoder.encode(value if _is_plain(value) else _tag(value, types, 0))
+        text = _encoder.encode(value if _is_plain(value, 0) else _tag(value, types, 0))
     except UnicodeEncodeError:
         # A lone surrogate, somewhere: no UTF-8 holds it.
         text = _encoder.encode(_tag(value, types, 0))
@@ -73,7 +74,19 @@ def canonical(text: bytes) -> bytes:
     """The same text for the same value, in whatever order the members of its objects came."""
     if b"{" not in text:
         return text
-    return _canonical.encode(_decoder.decode(text))
+    return _canonical.encode(_in_order(_decoder.decode(text)))
+
+
+def _in_order(value: Any) -> Any:
+    """The same, with what stands for the items of a dict sorted, where they are written as a list."""
+    if type(value) is list:
+        return [_in_order(item) for item in value]
+    if type(value) is not dict:
+        return value
+    ordered = {key: _in_order(item) for key, item in value.items()}
+    if "$map" in ordered:
+        ordered["$map"].sort(key=_canonical.encode)
+    return ordered
 
 
 def wrap_plain(document: bytes) -> bytes:
@@ -91,7 +104,7 @@ def decode(text: bytes | msgspec.Raw, types: UserTypes = NO_TYPES) -> Any:
     try:
         value = _decoder.decode(raw)
         return _untag(value, types) if b'"$' in raw else value
-    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (msgspec.MsgspecError, LookupError, ArithmeticError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InvalidInput):
             raise
         raise InvalidInput(
@@ -104,31 +117,33 @@ def decode(text: bytes | msgspec.Raw, types: UserTypes = NO_TYPES) -> Any:
 # Writing
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether JSON says of this value all there is to say."""
+def _is_plain(value: Any, depth: int) -> bool:
+    """Whether JSON says of this value all there is to say, and it isn't nested too deeply."""
     kind = type(value)
     if kind in _EXACT:
         return True
     if kind is float:
         return isfinite(value)
+    if depth > DEPTH_MAX:
+        return False
     if kind is list:
-        return _are_plain(value)
+        return _are_plain(value, depth + 1)
     if kind is dict:
         for key in value:
             if type(key) is not str or key[:1] == "$":
                 return False
-        return _are_plain(value.values())
+        return _are_plain(value.values(), depth + 1)
     return False
 
 
-def _are_plain(values: Iterable[Any]) -> bool:
+def _are_plain(values: Iterable[Any], depth: int) -> bool:
     # Types are looked at in one go, which for a long list is a tenth of looking at each item.
     kinds = set(map(type, values))
     if kinds <= _EXACT:
         return True
     if kinds <= _EXACT_OR_FLOAT:
         return all(isfinite(value) for value in values if type(value) is float)
-    return all(map(_is_plain, values))
+    return all(map(_is_plain, values, repeat(depth)))
 
 
 def _tag(value: Any, types: UserTypes, depth: int) -> Any:
@@ -200,17 +215,16 @@ def _tag_time(value: time) -> Any:
             why="a zone without a date has no offset",
             fix="use a datetime, or a datetime.timezone",
         )
-    return {"$time": value.isoformat()}
+    return {"$time": [value.isoformat(), value.fold] if value.fold else value.isoformat()}
 
 
 def _tag_instance(value: Any, types: UserTypes, depth: int) -> Any:
     cls = type(value)
     name = types.name_of(cls)
     if isinstance(value, Enum):
-        # Without an annotation an enum is found among the loaded modules, as an exception is.
-        return {"$enum": [name or f"{cls.__module__}:{cls.__qualname__}", _tag_member(value, types, depth)]}
-    read = _reader(cls)
-    if read is None:
+        return {"$enum": [name or _name_of_enum(cls), _tag_member(value, types, depth)]}
+    take = taker(cls)
+    if take is None:
         raise _unserializable(value)
     if name is None:
         raise UnserializableValue(
@@ -218,7 +232,20 @@ def _tag_instance(value: Any, types: UserTypes, depth: int) -> Any:
             why="a class is made again only where the code says that it is expected",
             fix=f"annotate where it passes, as in `-> {cls.__name__}` or `item: {cls.__name__}`",
         )
-    return {"$object": [name, {key: _tag(item, types, depth) for key, item in read(value).items()}]}
+    parts = [{key: _tag(item, types, depth) for key, item in part.items()} for part in take(value)]
+    return {"$object": [name, *parts]}
+
+
+def _name_of_enum(cls: type) -> str:
+    # Without an annotation an enum is found among the loaded modules, as an exception is.
+    name = f"{cls.__module__}:{cls.__qualname__}"
+    if _find_loaded(name) is not cls:
+        raise UnserializableValue(
+            f"no annotation names enum {cls.__qualname__!r}, and it isn't found in module {cls.__module__!r}",
+            why="a class that is defined inside a function has no name to find it by",
+            fix=f"annotate where it passes, as in `-> {cls.__name__}`, or define it at the top of its module",
+        )
+    return name
 
 
 def _tag_member(value: Enum, types: UserTypes, depth: int) -> Any:
@@ -228,33 +255,9 @@ def _tag_member(value: Enum, types: UserTypes, depth: int) -> Any:
     return {"value": _tag(value.value, types, depth)}
 
 
-def _reader(cls: type) -> Callable[[Any], dict[str, Any]] | None:
-    """What takes an instance of a user's class apart into its fields."""
-    if is_dataclass(cls):
-        return _read_dataclass
-    if issubclass(cls, msgspec.Struct):
-        return msgspec.structs.asdict
-    if is_model(cls):
-        return _read_model
-    if is_named_tuple(cls):
-        return lambda value: dict(value._asdict())
-    return None
-
-
-def _read_dataclass(value: Any) -> dict[str, Any]:
-    values = {field.name: getattr(value, field.name) for field in fields(value) if hasattr(value, field.name)}
-    extra = getattr(value, "__dict__", {}).keys() - values.keys()
-    # Attributes that are no fields are kept too: left out, they would be missing after a replay.
-    return values | {key: value.__dict__[key] for key in sorted(extra)}
-
-
-def _read_model(value: Any) -> dict[str, Any]:
-    return dict(value.__dict__) | dict(value.__pydantic_extra__ or {})
-
-
 def _unserializable(value: Any) -> UnserializableValue:
     cls = type(value)
-    builtin = next((base for base in (dict, list, set, tuple, str, int, float, bytes) if isinstance(value, base)), None)
+    builtin = next((base for base in BUILTINS if isinstance(value, base)), None)
     fix = f"pass {builtin.__name__}(value)" if builtin else "pass what it holds: JSON values, a dataclass, a model"
     return UnserializableValue(
         f"a value of type {cls.__module__}.{cls.__qualname__} doesn't come back from the journal as it is",
@@ -292,6 +295,7 @@ _LEAVES: Final[dict[type, Callable[[Any], Any]]] = {
     UUID: lambda value: {"$uuid": str(value)},
     complex: lambda value: {"$complex": [_tag_float(value.real), _tag_float(value.imag)]},
     type(Path()): lambda value: {"$path": str(value)},
+    msgspec.UnsetType: lambda value: {"$unset": True},
 }
 
 
@@ -315,7 +319,7 @@ def _untag_one(name: str, content: Any, types: UserTypes) -> Any:
     if leaf is not None:
         return leaf(content)
     if name == "$object":
-        return _make(content[0], {key: _untag(item, types) for key, item in content[1].items()}, types)
+        return _make_object(content, types)
     if name == "$enum":
         return _make_member(content, types)
     if name == "$map":
@@ -333,7 +337,25 @@ def _read_datetime(content: Any) -> datetime:
     return value.replace(tzinfo=ZoneInfo(zone)) if zone else value
 
 
-def _make(name: str, values: dict[str, Any], types: UserTypes) -> Any:
+def _read_time(content: Any) -> time:
+    if isinstance(content, str):
+        return time.fromisoformat(content)
+    text, fold = content
+    return time.fromisoformat(text).replace(fold=fold)
+
+
+def _make_object(content: list[Any], types: UserTypes) -> Any:
+    name, fields_of, *rest = content
+    # The class comes first: what its fields may hold is known by it.
+    cls = _class_of(name, types)
+    return make(cls, _untag_all(fields_of, types), *(_untag_all(part, types) for part in rest))
+
+
+def _untag_all(values: dict[str, Any], types: UserTypes) -> dict[str, Any]:
+    return {key: _untag(item, types) for key, item in values.items()}
+
+
+def _class_of(name: str, types: UserTypes) -> Any:
     cls = types.class_of(name)
     if cls is None:
         raise InvalidInput(
@@ -341,32 +363,7 @@ def _make(name: str, values: dict[str, Any], types: UserTypes) -> Any:
             why="the annotation was changed, or the class was renamed",
             fix=f"name {name!r} in the annotation again",
         )
-    if is_dataclass(cls):
-        return _make_dataclass(cls, values)
-    if is_model(cls):
-        return cls.model_construct(**values)  # type: ignore[attr-defined]  # Pydantic may be absent.
-    return cls(**values)
-
-
-def _make_dataclass(cls: Any, values: dict[str, Any]) -> Any:
-    """An instance with these fields, as it was: neither its __init__ nor its __post_init__ run again."""
-    instance = cls.__new__(cls)
-    for field in fields(cls):
-        if field.name in values:
-            continue
-        if field.default is not MISSING:
-            values[field.name] = field.default
-        elif field.default_factory is not MISSING:
-            values[field.name] = field.default_factory()
-        elif field.init:
-            raise InvalidInput(
-                f"a stored {cls.__qualname__!r} has no {field.name!r}",
-                why="the field was added without a default",
-                fix=f"give {field.name!r} a default",
-            )
-    for name, value in values.items():
-        object.__setattr__(instance, name, value)
-    return instance
+    return cls
 
 
 def _make_member(content: list[Any], types: UserTypes) -> Enum:
@@ -376,11 +373,17 @@ def _make_member(content: list[Any], types: UserTypes) -> Enum:
     return made
 
 
-def _loaded_enum(name: str) -> Any:
+def _find_loaded(name: str) -> Any:
     module, _, path = name.partition(":")
     found: Any = sys.modules.get(module)
     for part in path.split("."):
-        found = getattr(found, part, None)
+        # Not by getattr, at which a module or class may do anything, such as to import.
+        found = getattr(found, "__dict__", {}).get(part)
+    return found
+
+
+def _loaded_enum(name: str) -> Any:
+    found = _find_loaded(name)
     if not (isinstance(found, type) and issubclass(found, Enum)):
         raise InvalidInput(
             f"a stored value is a member of {name!r}, which isn't a loaded enum",
@@ -397,12 +400,13 @@ _READ_LEAVES: Final[dict[str, Callable[[Any], Any]]] = {
     "$bytearray": lambda content: bytearray(base64.b64decode(content)),
     "$datetime": _read_datetime,
     "$date": date.fromisoformat,
-    "$time": time.fromisoformat,
+    "$time": _read_time,
     "$timedelta": lambda content: timedelta(*content),
     "$decimal": Decimal,
     "$uuid": UUID,
     "$complex": lambda content: complex(*(float(part["$float"]) if type(part) is dict else part for part in content)),
     "$path": Path,
+    "$unset": lambda content: msgspec.UNSET,
 }
 _READ_ITEMS: Final[dict[str, Callable[[Any], Any]]] = {
     "$tuple": tuple,

@@ -31,6 +31,7 @@ from agnt5.sdk.schema import Schema
 
 P = ParamSpec("P")
 R = TypeVar("R")
+C = TypeVar("C", bound=ContextBase)  # Whichever context the function asks for, it is given one.
 
 DEFAULT_RETRIES = RetryPolicy()
 
@@ -118,7 +119,11 @@ class Steps:
     def __call__(self, fn: Component[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Operation[R]: ...
     @overload
     def __call__(
-        self, fn: Callable[Concatenate[ContextBase, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+        self, fn: Callable[Concatenate[C, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Operation[R]: ...
+    @overload
+    def __call__(
+        self, fn: Callable[Concatenate[C, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> Operation[R]: ...
     @overload
     def __call__(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> Operation[R]: ...
@@ -126,6 +131,14 @@ class Steps:
     def __call__(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Operation[R]: ...
     @overload
     def __call__(self, name: str, fn: Component[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Operation[R]: ...
+    @overload
+    def __call__(
+        self, name: str, fn: Callable[Concatenate[C, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Operation[R]: ...
+    @overload
+    def __call__(
+        self, name: str, fn: Callable[Concatenate[C, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Operation[R]: ...
     @overload
     def __call__(
         self, name: str, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs

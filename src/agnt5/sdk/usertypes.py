@@ -24,7 +24,7 @@ class UserTypes:
         self._names: dict[type, str] = {}
         self._by_name: dict[str, type] = {}
         for cls in classes or ():
-            self._add(cls)
+            self._add(cls, cls.__qualname__)
 
     def __bool__(self) -> bool:
         return bool(self._names)
@@ -36,7 +36,7 @@ class UserTypes:
         """Under which name an instance of this class is written; None if no annotation names it."""
         name = self._names.get(cls)
         if name is None and any(base in self._names for base in cls.__mro__[1:]):
-            name = self._add(cls)
+            name = self._add_subclass(cls)
         return name
 
     def class_of(self, name: str) -> type | None:
@@ -45,14 +45,21 @@ class UserTypes:
         if cls is None:
             for base in list(self._names):
                 for sub in _subclasses(base):
-                    if name in (sub.__qualname__, _full_name(sub)):
-                        self._add(sub)
+                    if name == _full_name(sub):
+                        self._add_subclass(sub)
                         return sub
         return cls
 
-    def _add(self, cls: type) -> str:
+    def _add_subclass(self, cls: type) -> str:
+        # Always by its full name: which other subclasses are loaded differs from process to process.
+        name = self._add(cls, _full_name(cls))
+        for other in user_types(cls):
+            if other not in self._names:
+                self._add(other, _full_name(other))
+        return name
+
+    def _add(self, cls: type, name: str) -> str:
         # Two classes of one name are told apart by their modules.
-        name = cls.__qualname__
         if self._by_name.setdefault(name, cls) is not cls:
             name = _full_name(cls)
             self._by_name[name] = cls
@@ -63,7 +70,7 @@ class UserTypes:
 def user_types(*annotations: Any) -> UserTypes:
     """The classes of the user's that these annotations lead to, through containers and fields."""
     found: dict[type, None] = {}
-    seen: set[int] = set()
+    seen: dict[int, Any] = {}
     for annotation in annotations:
         _collect(annotation, found, seen)
     return UserTypes(found) if found else NO_TYPES
@@ -85,15 +92,16 @@ def is_user_type(cls: type) -> bool:
     return is_dataclass(cls) or issubclass(cls, Enum | msgspec.Struct) or is_named_tuple(cls) or is_model(cls)
 
 
-def _collect(annotation: Any, found: dict[type, None], seen: set[int]) -> None:
+def _collect(annotation: Any, found: dict[type, None], seen: dict[int, Any]) -> None:
     if id(annotation) in seen:
         return
-    seen.add(id(annotation))
+    # Kept alive, too: another annotation might take the place of one that is gone, and its id.
+    seen[id(annotation)] = annotation
     if isinstance(annotation, type) and get_origin(annotation) is None:
         if is_user_type(annotation):
             found[annotation] = None
         if _has_fields(annotation):
-            for hint in hints_of(annotation).values():
+            for hint in (*hints_of(annotation).values(), *_hints_of_model(annotation)):
                 _collect(hint, found, seen)
         return
     for part in _parts(annotation):
@@ -130,6 +138,11 @@ def hints_of(cls: type, localns: dict[str, Any] | None = None) -> dict[str, Any]
         for name, hint in vars(base).get("__annotations__", {}).items():
             known[name] = _resolve(hint, globalns, localns)
     return known
+
+
+def _hints_of_model(cls: Any) -> list[Any]:
+    """What pydantic makes of a model's annotations: `Envelope[Card]` is a class of its own, whose hints say `T`."""
+    return [field.annotation for field in cls.model_fields.values()] if is_model(cls) else []
 
 
 def _resolve(hint: Any, globalns: dict[str, Any], localns: dict[str, Any] | None) -> Any:

@@ -42,10 +42,12 @@ _waitings: Final = msgspec.json.Decoder(Waiting)
 def row_of(run: Run) -> tuple[Any, ...]:
     """The record as values for `COLUMNS`."""
     link = run.link
+    # One that waits in its worker's memory alone is running for all that a restart needs to know.
+    is_warm = run.is_parked and not run.is_stored_suspended
     return (
         run.id,
         run.component,
-        run.status.value,
+        Status.RUNNING.value if is_warm else run.status.value,
         run.epoch,
         run.attempt,
         run.generation,
@@ -53,7 +55,7 @@ def row_of(run: Run) -> tuple[Any, ...]:
         run.created_at,
         run.started_at,
         run.ended_at,
-        run.wake_at or None,
+        None if is_warm else run.wake_at or None,
         link.run if link is not None else None,
         _encode(link).decode() if link is not None else None,
         _encode(run.origin).decode() if run.origin is not None else None,
@@ -64,7 +66,7 @@ def row_of(run: Run) -> tuple[Any, ...]:
         int(run.idempotent),
         run.crashes,
         int(run.is_cancel_requested),
-        _encode(run.waiting).decode() if run.waiting is not NOT_WAITING else None,
+        None if is_warm or run.waiting is NOT_WAITING else _encode(run.waiting).decode(),
     )
 
 

@@ -25,6 +25,7 @@ from agnt5.sdk import serde
 from agnt5.sdk.component import Component
 from agnt5.sdk.context import FunctionContext, WorkflowContext
 from agnt5.worker.attempt import Attempt
+from agnt5.worker.interruption import Interruption
 from agnt5.worker.keyed import Keyed
 from agnt5.worker.run import Bench, RunHost
 from agnt5.worker.step import BEAT_SECONDS, Step
@@ -44,15 +45,18 @@ class FunctionRun(RunHost):
         super().__init__(bench, dispatch, component, history)
         self.idempotency_key: str = dispatch.run_id
         self._next_index = history.next_index
+        self._attempt_index = history.next_index - len(history.present)  # Of the first entry of this attempt.
         self._seed = seed_of(history.started.seed or dispatch.run_id) + history.generation
         self._random: Random | None = None
         self._uuids: Random | None = None
+        self._steps_max: int | None = getattr(component, "max_concurrent_steps", None)
+        self._queued_steps: deque[Request] = deque()
         self._own = Keyed(self, "", history.generation, Recall.of_run(history))
         self._body: Attempt | None = None
         self._unread: dict[str, deque[tuple[int, Raw]]] = {}
         self._taken: dict[str, int] = {}
         self._signal_waits: list[tuple[str, str, asyncio.Future[tuple[int, Raw]]]] = []
-        self._is_cancel_requested = False
+        self._cancelled_at: int | None = None  # Index of the cancel in the journal.
         self._beat: bytes | None = None
         self._is_beating = False
         attempt, details = self.heartbeats.get(_BODY, (-1, Raw(b"null")))
@@ -72,8 +76,9 @@ class FunctionRun(RunHost):
         self._body = Attempt(self.loop, self.threads, f"{component.kind} {component.name!r}", self._body_done)
         text = self.history.started.input
         self._body.start(component.fn, component.schema, text, context, self.timeout, component.heartbeat_timeout)
-        if self._is_cancel_requested:
-            self._body.cancel()
+        if self._cancelled_at is not None:
+            before = self._own.recall.outcomes_before(self._cancelled_at)
+            self._own.interruption = Interruption(self._cancelled_at, before, self._body, self.loop)
 
     def _body_done(self, result: Any, error: BaseException | None) -> None:
         self._say_beat()
@@ -104,12 +109,21 @@ class FunctionRun(RunHost):
         if isinstance(entry.body, Outcome) and entry.body.kind is Kind.STATE:
             apply_state(self.state, entry.body)
 
+    def found_on_record(self, outcome: Outcome) -> None:
+        # The state is what it was when the attempt began: it changes again as the body gets on.
+        if outcome.kind is Kind.STATE:
+            apply_state(self.state, outcome)
+        elif outcome.kind is Kind.STEP:
+            for entry in self._scoped.get(outcome.key, ()):
+                if entry.index >= self._attempt_index:
+                    self._apply_state(entry)
+
     def _note(self, entry: Entry) -> None:
         body = entry.body
         if isinstance(body, Signal):
             self._give_signal(body.name, (entry.index, body.payload))
         elif isinstance(body, CancelRequested):
-            self._is_cancel_requested = True
+            self._cancelled_at = entry.index
 
     def _give_signal(self, name: str, signal: tuple[int, Raw]) -> None:
         self._signal_waits = [wait for wait in self._signal_waits if not wait[2].done()]
@@ -125,11 +139,22 @@ class FunctionRun(RunHost):
             if request.key == body.key:
                 self.start_step(request, "")
 
+    def _begin_step(self, request: Request, scope: str) -> None:
+        # Steps within steps are not counted: the one that waits for them holds its place meanwhile.
+        if not scope and self._steps_max is not None and len(self.steps) >= self._steps_max:
+            self._queued_steps.append(request)
+        else:
+            super()._begin_step(request, scope)
+
     # Waiting
 
     def consider(self) -> None:
         if self.is_over or self._ending is not None:
             return
+        while self._queued_steps and self._steps_max is not None and len(self.steps) < self._steps_max:
+            request = self._queued_steps.popleft()
+            if request.is_awaited:
+                super()._begin_step(request, "")
         now = self.clock_us()
         for step in list(self.steps.values()):
             if 0 < step.retry_at <= now:
@@ -168,7 +193,7 @@ class FunctionRun(RunHost):
 
     @property
     def is_cancel_requested(self) -> bool:
-        return self._is_cancel_requested
+        return self._cancelled_at is not None
 
     def open_calls(self) -> list[Request]:
         return [request for request in self._own.waiting_for if request.kind is Kind.CALL]
@@ -213,11 +238,13 @@ class FunctionRun(RunHost):
         return self._own.sleep(seconds, site)
 
     def wait_event(self, request: Request, timeout: float | None) -> Awaitable[Any]:
-        self.note_waiting()
         return self._own.wait_event(request, timeout)
 
     async def wait_signal(self, name: str, read: Callable[[Raw], Any], timeout: float | None, site: str) -> Any:
         future: asyncio.Future[tuple[int, Raw]] = self.loop.create_future()
+        interruption = self._own.interruption
+        if interruption is not None and not interruption.is_over and not self._has_come(name, interruption.index):
+            await self._own.held()
         if self._unread.get(name):
             future.set_result(self._unread[name].popleft())
         else:
@@ -233,6 +260,11 @@ class FunctionRun(RunHost):
             raise
         self._taken[name] = self._taken.get(name, 0) + 1
         return read(payload)
+
+    def _has_come(self, name: str, index: int) -> bool:
+        """Whether a signal of this name is unread that came before that entry."""
+        unread = self._unread.get(name)
+        return unread is not None and len(unread) > 0 and unread[0][0] < index
 
     def patched(self, change_id: str) -> bool:
         if change_id in self.history.patches:

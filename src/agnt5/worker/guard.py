@@ -4,13 +4,16 @@ An audit hook sees every socket, subprocess and thread before it happens. On a t
 event loop is that of a body, it raises; anywhere else it does nothing. Files are not refused:
 reading one is not repeatable either, but importing a module lazily reads files too.
 
-Before Python 3.13 `time.sleep` raises no audit event, so there it is wrapped.
+Before Python 3.13 `time.sleep` raises no audit event, and before 3.12 a thread that is started
+raises none, so there they are wrapped.
 """
 
+import functools
 import sys
+import threading
 import time
 from asyncio import events
-from typing import Any, Final, SupportsIndex
+from typing import Any, Final
 
 from agnt5.core.replay.loop import ReplayLoop, effect_outside_step
 
@@ -18,12 +21,19 @@ _REFUSED: Final = {
     "time.sleep": "slept on its thread",
     "socket.__new__": "opened a socket",
     "socket.connect": "opened a connection",
+    "socket.bind": "opened a socket",
+    "socket.sendto": "sent over a socket",
+    "socket.sendmsg": "sent over a socket",
     "socket.getaddrinfo": "looked up a host",
+    "socket.gethostbyname": "looked up a host",
+    "socket.gethostbyaddr": "looked up a host",
+    "socket.getnameinfo": "looked up a host",
     "subprocess.Popen": "started a process",
     "os.system": "started a process",
     "os.posix_spawn": "started a process",
     "os.fork": "forked its process",
     "_thread.start_new_thread": "started a thread",
+    "_thread.start_joinable_thread": "started a thread",  # What it is called from Python 3.13 on.
 }
 _installed: list[bool] = []
 
@@ -34,18 +44,20 @@ def install() -> None:
         _installed.append(True)
         sys.addaudithook(_audit)
         if sys.version_info < (3, 13):
-            _wrap_sleep()
+            _wrap(time, "sleep", "time.sleep")
+        if sys.version_info < (3, 12):
+            _wrap(threading.Thread, "start", "_thread.start_new_thread")
 
 
-def _wrap_sleep() -> None:
-    sleep = time.sleep
+def _wrap(owner: Any, name: str, event: str) -> None:
+    wrapped = getattr(owner, name)
 
-    def guarded_sleep(seconds: float | SupportsIndex, /) -> None:
-        _audit("time.sleep", (seconds,))
-        sleep(seconds)
+    @functools.wraps(wrapped)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        _audit(event, ())
+        return wrapped(*args, **kwargs)
 
-    guarded_sleep.__doc__, guarded_sleep.__name__ = sleep.__doc__, sleep.__name__
-    time.sleep = guarded_sleep
+    setattr(owner, name, guarded)
 
 
 def _audit(event: str, args: tuple[Any, ...]) -> None:

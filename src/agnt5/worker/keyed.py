@@ -16,6 +16,7 @@ from agnt5.core.replay.operations import COMPENSATING, Request
 from agnt5.core.replay.recall import Recall
 from agnt5.core.replay.replay import as_raisable
 from agnt5.sdk import failures
+from agnt5.worker.interruption import Interruption
 
 
 class KeyedOwner(Protocol):
@@ -37,6 +38,9 @@ class KeyedOwner(Protocol):
 
     def note_waiting(self) -> None:
         """What the body waits for has changed."""
+
+    def found_on_record(self, outcome: Outcome) -> None:
+        """A body that is run again has come to an operation that is done already."""
 
 
 class Keyed:
@@ -63,6 +67,8 @@ class Keyed:
         self._starting: dict[OperationKey, asyncio.Future[Begun]] = {}
         self._hashes = itertools.count()
         self._is_closed = False
+        # Of a body that was cancelled in an earlier process.
+        self.interruption: Interruption | None = None
 
     def next_hash(self) -> int:
         """A hash; on an ordinary loop any will do."""
@@ -78,6 +84,8 @@ class Keyed:
     def close(self) -> None:
         """The body is through: nobody waits for anything any more."""
         self._is_closed = True
+        if self.interruption is not None:
+            self.interruption.close()
         for request in list(self._waiting.values()):
             request.future.cancel()
         for future in self._starting.values():
@@ -93,15 +101,30 @@ class Keyed:
             self.handled.append(request.handling)
         future: asyncio.Future[Any] = self.owner.loop.create_future()
         request.future = future
+        if self._is_interrupted_at(request.key, request.kind):
+            assert self.interruption is not None, "it was asked"
+            self.interruption.hold(future, lambda: self._go_on(request))
+        else:
+            self._go_on(request)
+        return future
+
+    def _is_interrupted_at(self, key: OperationKey, kind: Kind) -> bool:
+        """Whether the body was interrupted when it had come to this operation."""
+        if self.interruption is None or self.recall.is_from_before(key, kind):
+            return False
+        return not self.interruption.passes(key)
+
+    def _go_on(self, request: Request) -> None:
+        future = request.future
         recorded = self.recall.outcome_of(request.key, request.kind)
         if recorded is not None:
+            self.owner.found_on_record(recorded)
             _resolve(request, recorded)
-            return future
+            return
         request.begun_index, request.begun = self.recall.begun.get(request.key, (-1, None))
         self._waiting[request.key] = request
         future.add_done_callback(lambda _: self._settled(request))
         self.owner.carry_out(request, self.scope, self.recall.calls.get(request.key, 0))
-        return future
 
     def _settled(self, request: Request) -> None:
         if request.future.cancelled() and self._waiting.pop(request.key, None) is not None and not self._is_closed:
@@ -138,6 +161,8 @@ class Keyed:
     async def _sleep(self, request: Request, seconds: float) -> None:
         owner = self.owner
         key = request.key = self._keys.next(request.kind, request.name, request.args)
+        if self._is_interrupted_at(key, Kind.SLEEP):
+            await self.held()
         if self.recall.outcome_of(key, Kind.SLEEP) is not None:
             return
         _, begun = self.recall.begun.get(key, (-1, None))
@@ -172,10 +197,18 @@ class Keyed:
         finally:
             self._waiting.pop(key, None)
 
+    async def held(self) -> None:
+        """Wait where the body was interrupted, unless it turns out to have been elsewhere."""
+        assert self.interruption is not None, "a body is held only before its interruption"
+        here: asyncio.Future[object] = self.owner.loop.create_future()
+        self.interruption.hold(here, lambda: here.set_result(None))
+        await here
+
     async def wait_event(self, request: Request, timeout: float | None) -> Any:
         """Wait for an event, perhaps not for ever."""
         said = f"event {request.name!r} didn't come"
         future = self.begin(request)
+        self.owner.note_waiting()
         return await self.first(future, timeout, said, request.site, lambda: self.recall.index_of(request.key))
 
     async def first(

@@ -304,6 +304,9 @@ class RunHost:
     def note_waiting(self) -> None:
         """What the body waits for has changed."""
 
+    def found_on_record(self, outcome: Outcome) -> None:
+        """A body that is run again has come to an operation that is done already."""
+
     # Steps
 
     def _begin_step(self, request: Request, scope: str) -> None:

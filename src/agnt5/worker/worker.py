@@ -161,6 +161,10 @@ class Worker:
         host = self._runs.get(message.run_id)
         if host is None or host.epoch != message.epoch:
             return
+        if message.entries and message.entries[-1].index <= host.seen:
+            # The body was ahead of all this. If it has parked since, it still is: were its timers
+            # looked after here too, they would fire twice.
+            return
         if host.is_parked:
             self._parked.pop(message.run_id, None)
         host.take(message.entries)

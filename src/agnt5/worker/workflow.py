@@ -63,6 +63,7 @@ class WorkflowRun(RunHost):
         self._has_retries = False
         self._is_live = False
         self._is_caught_up = False
+        self._is_beginning = False
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_due = 0
 
@@ -102,9 +103,10 @@ class WorkflowRun(RunHost):
     def _feed(self) -> None:
         if self.is_over:
             return
+        is_more = False
         with self:
-            self.replay.feed(FEED_MAX)
-        if self.replay.is_replaying and not self.replay.is_over and self.replay.divergence is None:
+            is_more = self.replay.feed(FEED_MAX)
+        if is_more:
             self.loop.call_soon(self._feed)
         else:
             self._go_live()
@@ -156,19 +158,25 @@ class WorkflowRun(RunHost):
         if replay.is_over:
             self._body_over()
             return
-        if replay.dropped:
-            self._drop_all()
-        if self._fire_due() and not self._is_caught_up:
-            # Something came due before the body could be carried on. What it asks for waits until
-            # it has seen that.
-            return
-        self._is_caught_up = True
-        if replay.asked:
-            asked, replay.asked = replay.asked, []
-            for request in asked:
-                if request.is_awaited:
-                    self._begin(request)
+        self._is_beginning = True
+        try:
+            if replay.dropped:
+                self._drop_all()
+            if self._fire_due() and not self._is_caught_up:
+                # Something came due before the body could be carried on. What it asks for waits until
+                # it has seen that.
+                return
+            self._is_caught_up = True
+            self._begin_asked()
+        finally:
+            self._is_beginning = False
         self.consider()
+
+    def _begin_asked(self) -> None:
+        asked, self.replay.asked = self.replay.asked, []
+        for request in asked:
+            if request.is_awaited and not self.is_over:
+                self._begin(request)
 
     def _drop_all(self) -> None:
         dropped, self.replay.dropped = self.replay.dropped, []
@@ -232,7 +240,8 @@ class WorkflowRun(RunHost):
         self._advance()
 
     def consider(self) -> None:
-        if self.is_over or not self._is_caught_up:
+        if self.is_over or self._is_beginning or not self._is_caught_up:
+            # While it begins what the body asked for, it doesn't wait, even if the first of that does.
             return
         while self._queued_steps and self._steps_max is not None and len(self.steps) < self._steps_max:
             request = self._queued_steps.popleft()

@@ -135,6 +135,7 @@ class Waiter(Struct, frozen=True, gc=False):
     Attributes:
         target: `event:` and its id, or `run:` and its id.
         life: Of the waiting run; in a later one `op` means something else.
+        site: File and line of the waiting.
     """
 
     target: str
@@ -143,6 +144,7 @@ class Waiter(Struct, frozen=True, gc=False):
     op: int
     key: OperationKey
     scope: str = ""
+    site: str = ""
 
 
 # What the engine tells itself, in the batch in which it came up.

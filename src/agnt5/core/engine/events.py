@@ -63,7 +63,8 @@ def _waiters(turn: Turn, target: str) -> Generator[Need, Any, list[Waiter]]:
     if waiters:
         turn.waiters = [waiter for waiter in turn.waiters if waiter.target != target]
         turn.served.append(target)
-    return waiters
+    # A run that asks again, after a crash, for what it waits for already, waits but once.
+    return list({(waiter.run_id, waiter.key): waiter for waiter in waiters}.values())
 
 
 def event_resolved(state: State, turn: Turn, command: EventResolved) -> Steps:
@@ -109,7 +110,9 @@ def answer(
 ) -> None:
     """Append what an operation of a run came to, and wake the run."""
     op = waiter.op if waiter.life == run.life else UNNUMBERED
-    outcome = Outcome(op, waiter.key, kind, name, target, result=result, error=error, scope=waiter.scope)
+    outcome = Outcome(
+        op, waiter.key, kind, name, target, result=result, error=error, site=waiter.site, scope=waiter.scope
+    )
     append(state, turn, run, outcome)
     wake(state, turn, run)
 
@@ -139,7 +142,10 @@ def signal(
             fix="check its status first, or send the signal to the run that took its place",
             run_id=run_id,
         )
-    awaited = any(wait.kind == "signal" and wait.name == name for wait in run.waiting.on)
+    timers = run.waiting.timers
+    # Whatever is due is fired before the signal is written, and that wakes the run too.
+    is_due = bool(timers) and timers[0].due <= turn.now
+    awaited = is_due or any(wait.kind == "signal" and wait.name == name for wait in run.waiting.on)
     append(state, turn, run, Signal(name, payload))
     if awaited:
         wake(state, turn, run)

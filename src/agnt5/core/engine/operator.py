@@ -9,14 +9,13 @@ from agnt5.core.engine.commands import Cancel, ForkRun, Quarantine, Resume, Retr
 from agnt5.core.engine.effects import Accepted, Reject, Reply, Submitted
 from agnt5.core.engine.events import cancelled, unknown_run
 from agnt5.core.engine.run import append, block, create, end, requeue, wake
-from agnt5.core.engine.state import Need, NeedChildren, NeedJournal, State, Steps, Turn, find
+from agnt5.core.engine.state import Need, NeedChildren, State, Steps, Turn, find, journal_of
 from agnt5.core.journal.entry import (
     AttemptBegan,
     AttemptEnded,
     Body,
     CancelRequested,
     Ended,
-    Entry,
     Resumed,
     Started,
 )
@@ -99,7 +98,7 @@ def retry(state: State, turn: Turn, command: RetryRun) -> Steps:
     if run.status not in (Status.FAILED, Status.CANCELLED):
         _reject(turn, command.token, _wrong_status(run, "retried", "failed or cancelled"))
         return
-    entries: list[Entry] = yield NeedJournal(run.id)
+    entries = yield from journal_of(turn, run.id)
     ended = entries[-1].body
     assert isinstance(ended, Ended), "the journal of a run that is over ends with its outcome"
     generation = run.generation + ended.compensated
@@ -142,7 +141,7 @@ def fork(state: State, turn: Turn, command: ForkRun) -> Steps:
     if run is None:
         _reject(turn, command.token, unknown_run(command.run_id))
         return
-    journal: list[Entry] = yield NeedJournal(run.id)
+    journal = yield from journal_of(turn, run.id)
     first, last = journal[0].index, journal[-1].index
     if not first < command.at <= last:
         error = InvalidInput(

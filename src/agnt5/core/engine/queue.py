@@ -22,7 +22,7 @@ from agnt5.core.engine.run import (
     unpark,
     wake,
 )
-from agnt5.core.engine.state import KeyUse, NeedBlocked, NeedKey, State, Steps, Turn, Worker, clear_waiting, find
+from agnt5.core.engine.state import KeyUse, NeedBlocked, State, Steps, Turn, Worker, clear_waiting, find, find_use
 from agnt5.core.journal.entry import Started
 from agnt5.core.model.errors import NonDeterminismError, RunBlockedError
 from agnt5.core.model.failures import failure_of, is_type
@@ -43,7 +43,7 @@ def submit(state: State, turn: Turn, command: Submit) -> Steps | None:
 
 def _submit_once(state: State, turn: Turn, command: Submit) -> Steps:
     place = (command.component, command.idempotency_key)
-    use = turn.keys.get(place) or (yield NeedKey(*place))
+    use = yield from find_use(turn, *place)
     if use is None:
         turn.keys[place] = KeyUse(*place, command.run_id, command.input_digest)
         _create(state, turn, command)

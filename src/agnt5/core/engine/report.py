@@ -18,16 +18,18 @@ from agnt5.core.engine.state import (
     Need,
     NeedEnd,
     NeedEvent,
-    NeedJournal,
-    NeedKey,
     State,
     Steps,
     Turn,
     find,
+    find_use,
+    journal_of,
 )
 from agnt5.core.journal.entry import (
+    AttemptBegan,
     AttemptEnded,
     Begun,
+    CancelRequested,
     Ended,
     Fired,
     Kind,
@@ -110,7 +112,8 @@ def _outcome(state: State, turn: Turn, run: Run, ask: Outcome, message: Report) 
 
 def _fire(state: State, turn: Turn, run: Run, ask: Fire, message: Report) -> None:
     timer = ask.timer
-    append(state, turn, run, Fired(timer.n, timer.due, timer.label, timer.site))
+    # The time of this turn was taken before the worker's message came, and no timer fires early.
+    append(state, turn, run, Fired(timer.n, timer.due, timer.label, timer.site), max(turn.now, timer.due))
 
 
 def _heartbeat(state: State, turn: Turn, run: Run, ask: Heartbeat, message: Report) -> None:
@@ -158,13 +161,13 @@ def _create_child(state: State, turn: Turn, run: Run, ask: StartRun) -> None:
 def _start_run_once(state: State, turn: Turn, run: Run, ask: StartRun) -> Steps:
     """A child under an idempotency key: the run that has the key, whoever started it."""
     place = (ask.component, ask.idempotency_key)
-    use = turn.keys.get(place) or (yield NeedKey(*place))
+    use = yield from find_use(turn, *place)
     if use is None:
         turn.keys[place] = KeyUse(*place, ask.run_id, ask.input_digest)
         _record_child(state, turn, run, ask, ask.run_id)
         _create_child(state, turn, run, ask)
     elif use.input_digest != ask.input_digest:
-        waiter = Waiter("", run.id, run.life, ask.op, ask.key, ask.scope)
+        waiter = Waiter("", run.id, run.life, ask.op, ask.key, ask.scope, ask.site)
         answer(state, turn, run, waiter, ask.kind, ask.component, error=failure_of(other_input(use)))
     else:
         _record_child(state, turn, run, ask, use.run_id)
@@ -174,19 +177,21 @@ def _start_run_once(state: State, turn: Turn, run: Run, ask: StartRun) -> Steps:
 
 
 def _await_run(state: State, turn: Turn, run: Run, ask: AwaitRun, message: Report | None) -> Steps:
-    waiter = Waiter(f"run:{ask.target}", run.id, run.life, ask.op, ask.key, ask.scope)
+    waiter = Waiter(f"run:{ask.target}", run.id, run.life, ask.op, ask.key, ask.scope, ask.site)
     target = yield from find(state, turn, ask.target)
     if target is None:
         error = failure_of(unknown_run(ask.target))
         answer(state, turn, run, waiter, ask.kind, ask.name, ask.target, error=error)
     elif target.status.is_terminal:
+        if (yield from _is_answered(turn, run, waiter)):
+            return
         body = yield from _end_of(turn, target)
         failed = body.error
         if body.status is Status.CANCELLED:
             failed = failure_of(cancelled(target.id, target.component))
         answer(state, turn, run, waiter, ask.kind, ask.name, ask.target, body.result, failed)
-    elif ask.kind is Kind.CALL and target.link is not None and target.link.run == run.id:
-        # A child of ours: its answer goes to where the body asks for it now.
+    elif target.link is not None and target.link.run == run.id and target.link.key == ask.key:
+        # The child of this very operation: its answer goes to where the body asks for it now.
         target.link = Link(run.id, ask.op, ask.key, run.life, True, ask.scope)
         turn.change(target)
     else:
@@ -206,11 +211,24 @@ def _end_of(turn: Turn, run: Run) -> Generator[Need, Any, Ended]:
 
 def _await_event(state: State, turn: Turn, run: Run, ask: AwaitEvent, message: Report) -> Steps:
     event = turn.events.get(ask.event_id) or (yield NeedEvent(ask.event_id))
-    waiter = Waiter(f"event:{ask.event_id}", run.id, run.life, ask.op, ask.key, ask.scope)
+    waiter = Waiter(f"event:{ask.event_id}", run.id, run.life, ask.op, ask.key, ask.scope, ask.site)
     if event is None:
         turn.waiters.append(waiter)
-    else:
+    elif not (yield from _is_answered(turn, run, waiter)):
         answer(state, turn, run, waiter, Kind.EVENT, ask.event_id, result=event.payload)
+
+
+def _is_answered(turn: Turn, run: Run, waiter: Waiter) -> Generator[Need, Any, bool]:
+    """Whether the answer has come while the body, replayed, asked for it again."""
+    if run.epoch == 1:
+        return False  # It asks for the first time.
+    for entry in reversed((yield from journal_of(turn, run.id))):
+        body = entry.body
+        if isinstance(body, AttemptBegan):
+            break
+        if isinstance(body, Outcome) and (body.op, body.key, body.scope) == (waiter.op, waiter.key, waiter.scope):
+            return True
+    return False
 
 
 def _send(state: State, turn: Turn, run: Run, ask: Send, message: Report) -> Steps:
@@ -220,6 +238,8 @@ def _send(state: State, turn: Turn, run: Run, ask: Send, message: Report) -> Ste
         error = None if isinstance(found, bool) else found
     elif ask.what == "signal":
         error = yield from signal(state, turn, RunId(ask.target), ask.name, ask.payload)
+    elif (yield from find(state, turn, RunId(ask.target))) is None:
+        error = unknown_run(ask.target)
     else:
         turn.told.append(Cancel(None, RunId(ask.target)))
     outcome = Outcome(
@@ -270,7 +290,11 @@ def _block(state: State, turn: Turn, run: Run, ask: Block, message: Report) -> N
 
 def _end(state: State, turn: Turn, run: Run, ask: End, message: Report) -> None:
     _abandon_all(turn, run, ask.abandoned)
-    end(state, turn, run, Ended(ask.status, ask.result, ask.error, ask.compensated, ask.consumed))
+    status = ask.status
+    if status is Status.FAILED and run.is_cancel_requested:
+        # The request was on its way to the worker; only a body that returns is not cancelled by it.
+        status = Status.CANCELLED
+    end(state, turn, run, Ended(status, ask.result, ask.error, ask.compensated, ask.consumed))
 
 
 def _again(state: State, turn: Turn, run: Run, ask: Again, message: Report) -> None:
@@ -289,7 +313,7 @@ def _again(state: State, turn: Turn, run: Run, ask: Again, message: Report) -> N
 
 def _continue_as(state: State, turn: Turn, run: Run, ask: ContinueAs, message: Report) -> Steps:
     _abandon_all(turn, run, ask.abandoned)
-    unread = yield from _unread_signals(turn, run, ask.consumed)
+    unread = yield from _unread(turn, run, ask.consumed, message.seen)
     release(state, turn, run)
     run.generation += 1
     run.life += 1
@@ -297,18 +321,23 @@ def _continue_as(state: State, turn: Turn, run: Run, ask: ContinueAs, message: R
     first = append(state, turn, run, Started(run.component, ask.input, 1, run.generation, state=ask.state))
     for body in unread:
         append(state, turn, run, body)
+    # What the body took notice of is done with: the run may be cancelled anew.
+    run.is_cancel_requested = any(isinstance(body, CancelRequested) for body in unread)
     turn.trimmed.append((run.id, first.index))
     requeue(state, turn, run)
 
 
-def _unread_signals(turn: Turn, run: Run, consumed: dict[str, int]) -> Generator[Need, Any, list[Signal]]:
-    journal = yield NeedJournal(run.id)
-    entries = [*journal, *(entry for run_id, entry in turn.entries if run_id == run.id)]
+def _unread(
+    turn: Turn, run: Run, consumed: dict[str, int], seen: int
+) -> Generator[Need, Any, list[Signal | CancelRequested]]:
+    """Signals that the body did not take, and a cancel that it did not see."""
     left = dict(consumed)
-    unread = []
-    for entry in entries:
+    unread: list[Signal | CancelRequested] = []
+    for entry in (yield from journal_of(turn, run.id)):
         body = entry.body
-        if isinstance(body, Signal):
+        if isinstance(body, CancelRequested) and entry.index > seen:
+            unread.append(body)
+        elif isinstance(body, Signal):
             if left.get(body.name, 0) > 0:
                 left[body.name] -= 1
             else:

@@ -201,6 +201,23 @@ def find(state: State, turn: Turn, run_id: RunId) -> Generator[Need, Any, Run | 
     return run
 
 
+def journal_of(turn: Turn, run_id: RunId) -> Generator[Need, Any, list[Entry]]:
+    """The entries of this run, those of this batch included."""
+    stored = yield NeedJournal(run_id)
+    first = max((first for trimmed, first in turn.trimmed if trimmed == run_id), default=0)
+    written = (entry for of, entry in turn.entries if of == run_id)
+    return [entry for entry in (*stored, *written) if entry.index >= first]
+
+
+def find_use(turn: Turn, component: str, key: str) -> Generator[Need, Any, KeyUse | None]:
+    """What this idempotency key stands for by now, in this batch too."""
+    use: KeyUse | None = turn.keys.get((component, key)) or (yield NeedKey(component, key))
+    for *place, run_id in turn.retaken:
+        if use is not None and place == [component, key]:
+            use = KeyUse(component, key, run_id, use.input_digest)
+    return use
+
+
 def forget_inactive(state: State, turn: Turn) -> None:
     """After the commit: keep in memory only what is at work, about to be, or warm."""
     for run in turn.touched.values():

@@ -61,7 +61,8 @@ class OperationKeys:
     def next(self, kind: str, target: str, args: bytes) -> OperationKey:
         """The key of the next operation of this kind, with this target and these arguments."""
         digest = blake2b(args, digest_size=KEY_BYTES)
-        digest.update(f"{self._prefix}{kind}\0{target}".encode("utf-8", "surrogatepass"))
+        # The length keeps the end of the arguments from running into what follows.
+        digest.update(f"\0{len(args)}\0{self._prefix}{kind}\0{target}".encode("utf-8", "surrogatepass"))
         name = digest.hexdigest()
         count = self._counts.get(name, 0)
         self._counts[name] = count + 1

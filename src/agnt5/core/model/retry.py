@@ -9,6 +9,8 @@ from agnt5.core.model.errors import InvalidInput
 
 DEFAULT_ATTEMPTS = 3
 MICROSECONDS = 1_000_000
+MULTIPLIER_MAX = 1_000  # Arbitrary; to the power of `EXPONENT_MAX` it is still a float.
+EXPONENT_MAX = 64
 
 type_names = tuple[str, ...]
 
@@ -41,7 +43,7 @@ class RetryPolicy:
         max_attempts: Attempts in all, the first included; at least 1.
         initial_interval: Seconds (or a timedelta) before the second attempt.
         max_interval: Seconds that no delay exceeds, jitter aside.
-        multiplier: What each delay is multiplied by for the next; at least 1.
+        multiplier: What each delay is multiplied by for the next; 1 to 1,000.
         jitter: The share of a delay by which chance moves it, up or down; 0 to 1.
         retry_on: Only these exceptions are retried.
         no_retry_on: These are not, whatever `retry_on` says.
@@ -83,11 +85,11 @@ class RetryPolicy:
                 why="it counts all attempts, the first included",
                 fix="pass 1 for no retry, 2 for one",
             )
-        if not multiplier >= 1 or not 0 <= jitter <= 1:
+        if not _is_within(multiplier, 1, MULTIPLIER_MAX) or not _is_within(jitter, 0, 1):
             raise InvalidInput(
                 f"multiplier is {multiplier!r} and jitter is {jitter!r}",
                 why="a delay never shrinks from one attempt to the next, and chance moves it by a share of itself",
-                fix="pass a multiplier of 1 or more and a jitter from 0 to 1",
+                fix=f"pass a multiplier from 1 to {MULTIPLIER_MAX} and a jitter from 0 to 1",
             )
         self.max_attempts = max_attempts
         self.initial_interval = seconds_of(initial_interval, "initial_interval")
@@ -112,7 +114,7 @@ class RetryPolicy:
             chance: A random number from 0 to 1.
         """
         # The exponent is bounded: beyond it the delay is the maximum anyway, and a float overflows.
-        raw = self.initial_interval * self.multiplier ** min(attempt - 1, 64)
+        raw = self.initial_interval * self.multiplier ** min(attempt - 1, EXPONENT_MAX)
         return min(raw, self.max_interval) * (1 + self.jitter * (2 * chance - 1))
 
     def __repr__(self) -> str:
@@ -168,6 +170,10 @@ class RetrySpec(Struct, frozen=True, gc=False, omit_defaults=True):
 def name_of_type(cls: type) -> str:
     """A type's module and qualified name, as journals write it."""
     return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _is_within(value: object, least: float, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
 
 
 def _types(types: object, what: str) -> tuple[type[BaseException], ...]:

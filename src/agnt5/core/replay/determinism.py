@@ -23,7 +23,10 @@ def kind_of(recorded: Recorded) -> str:
 
 def differs(recorded: Recorded, request: Request) -> bool:
     """Whether the journal holds another operation here than the one asked for now."""
-    if kind_of(recorded) != request.kind.value or recorded.name != request.name:
+    if kind_of(recorded) != request.kind.value:
+        return True
+    # A run that is awaited by its handle is known by its id; its component is noted for people.
+    if recorded.name != request.name and request.kind.value != "result":
         return True
     # A child's id follows from its arguments, which may differ; a run that was chosen may not.
     is_chosen = request.kind.value in ("result", "send") and not isinstance(recorded, Retrying)
@@ -63,7 +66,8 @@ def missing(
 
 
 def _recorded(recorded: Recorded) -> str:
-    return f"{kind_of(recorded)} {recorded.name!r} ({recorded.site or 'unknown line'})"
+    kind = kind_of(recorded)
+    return f"{kind} {_chosen(kind, recorded)!r} ({recorded.site or 'unknown line'})"
 
 
 def _timer(fired: Fired) -> str:
@@ -71,7 +75,12 @@ def _timer(fired: Fired) -> str:
 
 
 def _asked(request: Request) -> str:
-    return f"{request.kind.value} {request.name!r} ({request.site or 'unknown line'})"
+    return f"{request.kind.value} {_chosen(request.kind.value, request)!r} ({request.site or 'unknown line'})"
+
+
+def _chosen(kind: str, what: Recorded | Request) -> str:
+    """What tells it from others of its kind: of an awaited run, which one it is."""
+    return what.target if kind == "result" and not isinstance(what, Retrying) else what.name
 
 
 def has_compensated(error: BaseException, handled: Iterable[BaseException]) -> bool:

@@ -14,30 +14,25 @@ import asyncio
 import asyncio.tasks
 import contextvars
 import sys
-import weakref
 from asyncio import events
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
+from collections.abc import Callable
 from inspect import iscoroutinefunction
 from math import ceil
-from types import CoroutineType, FrameType
+from types import CoroutineType, FrameType, GeneratorType
 from typing import Any, Final, NoReturn
 
 from agnt5.core.model.errors import BusyWorkflowError, EffectOutsideStep, InvalidInput
+from agnt5.core.replay.closing import Evicted, Generators, close_quietly
+from agnt5.core.replay.foreign import forget, order_scopes
 
-TURNS_MAX: Final = 10_000  # Callbacks in a row without waiting for anything; a body that works never gets near.
-CLOSING_MAX: Final = 100  # How often a body may wait again, in nested `finally` blocks, while it is closed.
+TURNS_MAX: Final = 10_000  # Turns in a row without waiting for anything; a body that works never gets near.
 TASKS_KEPT: Final = 64  # References to tasks before those that are gone are dropped.
 MICROSECONDS: Final = 1_000_000
 FOREVER: Final = 1e12  # Seconds since the epoch, 31,000 years on: no clock gets there.
 NEVER_US: Final = 1 << 62
 _HASH_STEP: Final = 0x9E3779B97F4A7C15  # The golden ratio of 64 bits spreads consecutive numbers.
 _HASH_MASK: Final = (1 << 61) - 1
-
-
-class Evicted(BaseException):
-    """The body is being closed: it can ask for nothing any more. Not an `Exception`, so that nobody handles it."""
 
 
 class ReplayFuture(asyncio.Future[Any]):
@@ -130,6 +125,8 @@ class ReplayTimer(ReplayHandle):
         self._timers = timers
         # Up to the microsecond: a timer may fire late but never early.
         self.due = ceil(round(when * MICROSECONDS, 2)) if when < FOREVER else NEVER_US
+        # A float of this size is a fourth of a microsecond off: who looks at the loop's time must find it reached.
+        self.due += self.due / MICROSECONDS < when < FOREVER
         self.label = "sleep" if callback in _SLEEPS else "timeout"
         self.n = -1
         self.site = ""
@@ -170,8 +167,9 @@ class ReplayLoop(asyncio.AbstractEventLoop):
         # Strongly: a task that nobody refers to must not disappear whenever the collector runs.
         self._tasks: list[ReplayTask] = []
         self._prune_at = TASKS_KEPT
-        self._generators: list[weakref.ref[AsyncGenerator[Any, Any]]] = []
+        self._generators = Generators(self, self._close_soon)
         self._on_error = on_error
+        order_scopes(_is_replay_loop)
 
     def next_hash(self) -> int:
         """The hash of the next task or future that is put into a set."""
@@ -192,13 +190,17 @@ class ReplayLoop(asyncio.AbstractEventLoop):
         outer = events._get_running_loop()
         hooks = sys.get_asyncgen_hooks()
         events._set_running_loop(self)
-        sys.set_asyncgen_hooks(firstiter=self._first_iteration, finalizer=None)
-        turns = 0
+        sys.set_asyncgen_hooks(self._generators.begin, self._generators.drop)
+        turns = left = 0
         try:
             while ready and not self.is_stopped:
-                turns += 1
-                if turns > TURNS_MAX:
-                    raise self._busy(ready[0])
+                if not left:
+                    # A turn is all that is ready at its start, as in asyncio: many branches are no busy wait.
+                    left = len(ready)
+                    turns += 1
+                    if turns > TURNS_MAX:
+                        raise self._busy(ready[0])
+                left -= 1
                 handle = ready.popleft()
                 if not handle.is_cancelled:
                     try:
@@ -270,10 +272,10 @@ class ReplayLoop(asyncio.AbstractEventLoop):
         self, coro: Any, *, name: object = None, context: contextvars.Context | None = None, **options: Any
     ) -> ReplayTask:
         if self._closed:
-            _close_quietly(coro)
+            close_quietly(coro)
             raise Evicted
-        if _is_from_a_set(sys._getframe(1)) and type(coro) is CoroutineType:
-            _close_quietly(coro)
+        if _is_from_a_set(sys._getframe(1)) and isinstance(coro, CoroutineType | GeneratorType):
+            close_quietly(coro)
             raise InvalidInput(
                 "asyncio.as_completed was given bare coroutines in a workflow body",
                 why="asyncio puts them into a set, whose order differs from one process to the next",
@@ -337,26 +339,28 @@ class ReplayLoop(asyncio.AbstractEventLoop):
         self.timers.clear()
         outer = events._get_running_loop()
         events._set_running_loop(self)
+        self._generators.release()
         try:
             for task in reversed(self._tasks):
                 if not task.done():
                     _close_task(self, task)
             self._tasks.clear()
-            for reference in reversed(self._generators):
-                generator = reference()
-                if generator is not None:
-                    _close_generator(generator)
+            self._generators.close()
         finally:
             events._set_running_loop(outer)
 
-    def _first_iteration(self, generator: AsyncGenerator[Any, Any]) -> None:
-        self._generators.append(weakref.ref(generator))
+    def _close_soon(self, generator: Any) -> None:
+        self.call_soon(self.create_task, generator.aclose())
 
     async def shutdown_asyncgens(self) -> None:
         """Generators are closed with the loop."""
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """There is none."""
+
+
+def _is_replay_loop(loop: Any) -> bool:
+    return type(loop) is ReplayLoop
 
 
 def _ignore(context: dict[str, Any]) -> None:
@@ -390,30 +394,15 @@ def _close_task(loop: ReplayLoop, task: ReplayTask) -> None:
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # Else its destruction is reported as a mistake.
     asyncio.tasks._enter_task(loop, task)  # Scopes check that they are left in their task.
     try:
-        _close_quietly(task.get_coro())
+        close_quietly(task.get_coro())
     finally:
         asyncio.tasks._leave_task(loop, task)
-
-
-def _close_quietly(coro: Any) -> None:
-    """Close a coroutine; where its `finally` waits for something, that raises `Evicted`."""
-    # What a `finally` raises when it is refused concerns nobody.
-    with suppress(BaseException):
-        coro.close()
-    for _ in range(CLOSING_MAX):
-        if getattr(coro, "cr_frame", None) is None:
-            return
-        with suppress(BaseException):
-            coro.throw(Evicted())
-
-
-def _close_generator(generator: AsyncGenerator[Any, Any]) -> None:
-    closing: Any = generator.aclose()
-    # As for a coroutine; the end of the generator is an exception too.
-    with suppress(BaseException):
-        closing.send(None)
-        for _ in range(CLOSING_MAX):
-            closing.throw(Evicted())
+    # The task and what it waits for hold each other, and nobody will wake it any more: let go, so
+    # that no cycle is left for the collector, which is most of what a sleeping run would cost.
+    for future in (task, task._fut_waiter):  # type: ignore[attr-defined]  # What it waits for.
+        for callback, _ in getattr(future, "_callbacks", None) or ():
+            future.remove_done_callback(callback)
+    forget(task)
 
 
 # Where in the user's code something is asked for
@@ -434,6 +423,7 @@ def _codes(*functions: Any) -> frozenset[Any]:
     return frozenset(found)
 
 
+_RUN: Final = ReplayLoop.run_until_idle.__code__
 # Python 3.11 has the inner function, 3.13 the class.
 _ENSURERS: Final = _codes(asyncio.ensure_future, getattr(asyncio.tasks, "_ensure_future", None))
 _UNORDERED: Final = _codes(
@@ -458,8 +448,11 @@ def site_of_caller() -> str:
 
 def site_of_frames(frame: FrameType | None) -> str:
     """File and line of the innermost of these frames that is the user's own."""
-    while frame is not None and (frame.f_code.co_filename.startswith(_LIBRARY) or "anyio" in frame.f_code.co_filename):
-        frame = frame.f_back
+    while frame is not None and (
+        frame.f_code.co_filename.startswith(_LIBRARY) or frame.f_globals.get("__name__", "").startswith("anyio.")
+    ):
+        # Below the loop stands whoever drives it, which is not where the body asks.
+        frame = frame.f_back if frame.f_code is not _RUN else None
     return site_of(frame) if frame is not None else ""
 
 

@@ -75,6 +75,14 @@ class Recall:
             return found[1]
         return self.successes.get(key) if kind in KEPT else None
 
+    def is_from_before(self, key: OperationKey, kind: Kind) -> bool:
+        """Whether an earlier attempt achieved it, and the current one has it from there."""
+        return key not in self.present and kind in KEPT and key in self.successes
+
+    def outcomes_before(self, index: int) -> set[OperationKey]:
+        """What the current attempt had the outcome of before that entry."""
+        return {key for key, (place, _) in self.present.items() if place < index}
+
     def index_of(self, key: OperationKey) -> int | None:
         """Where the current attempt has recorded the outcome of this operation."""
         found = self.present.get(key)

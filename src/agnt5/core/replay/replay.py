@@ -28,15 +28,17 @@ from agnt5.core.journal.entry import (
     Fired,
     Kind,
     Outcome,
+    Patched,
     Retrying,
     Signal,
 )
 from agnt5.core.model.errors import InternalError, NonDeterminismError, RunBlockedError
 from agnt5.core.model.ids import OperationKeys, RunId, seed_of
 from agnt5.core.model.payload import NOTHING
+from agnt5.core.replay.closing import Evicted
 from agnt5.core.replay.determinism import Recorded, changed, differs, has_compensated, missing
 from agnt5.core.replay.history import History, apply_state
-from agnt5.core.replay.loop import Evicted, ReplayFuture, ReplayLoop
+from agnt5.core.replay.loop import ReplayFuture, ReplayLoop
 from agnt5.core.replay.operations import COMPENSATING, KEPT, ReadFailure, Request
 
 
@@ -102,6 +104,7 @@ class Replay:
         self._signals: dict[str, deque[Raw]] = {}
         self._signal_waits: dict[str, deque[tuple[asyncio.Future[Any], Callable[[Raw], Any], str]]] = {}
         self._taken = dict(history.spent)
+        self._unpatched: set[str] = set()
         self._main: asyncio.Task[Any] | None = None
         for signal in history.signals:
             self._signals.setdefault(signal.name, deque()).append(signal.payload)
@@ -324,9 +327,13 @@ class Replay:
 
     def is_patched(self, change_id: str) -> tuple[bool, bool]:
         """Whether the body takes the new branch of a changed place, and whether that is to be recorded."""
+        if self.loop.is_closed():
+            raise Evicted
         if change_id in self.history.patches:
             return True, False
-        if self._left:
+        if change_id in self._unpatched or any(map(_is_trace, self._left)):
+            # And so it stays: the next life finds the answer for all places where this is asked.
+            self._unpatched.add(change_id)
             return False, False
         self.history.patches.add(change_id)
         return True, True
@@ -335,8 +342,8 @@ class Replay:
 
     @property
     def is_replaying(self) -> bool:
-        """Whether what the body does now has happened before."""
-        return bool(self._left)
+        """Whether what the body does now has happened before, or is the clearing up of an eviction."""
+        return self.loop.is_closed() or bool(self._left)
 
     @property
     def is_over(self) -> bool:
@@ -381,6 +388,14 @@ class Replay:
         # for the collector.
         self._main = None
         self._log = _unheard
+
+
+def _is_trace(entry: Entry) -> bool:
+    """Whether the body left this entry; the others also come to a run that has not begun."""
+    body = entry.body
+    if isinstance(body, Outcome | Begun | Retrying):
+        return body.op != UNNUMBERED or bool(body.scope)
+    return isinstance(body, Fired | Patched)
 
 
 def _unheard(sentence: str) -> None:

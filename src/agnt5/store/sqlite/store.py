@@ -129,8 +129,8 @@ class SqliteStore(SqliteReader):
     def _write_rest(self, batch: Batch) -> None:
         if batch.waiters:
             self._insert(
-                "INSERT OR REPLACE INTO waiters (partition, target, run_id, life, op, key, scope) VALUES ",
-                [(PARTITION, w.target, w.run_id, w.life, w.op, w.key, w.scope) for w in batch.waiters],
+                "INSERT OR REPLACE INTO waiters (partition, target, run_id, life, op, key, scope, site) VALUES ",
+                [(PARTITION, w.target, w.run_id, w.life, w.op, w.key, w.scope, w.site) for w in batch.waiters],
             )
         if batch.events:
             self._insert(
@@ -184,7 +184,9 @@ class SqliteStore(SqliteReader):
 
     async def waiters(self, target: str) -> list[Waiter]:
         rows = self._all("SELECT * FROM waiters WHERE partition = 0 AND target = ?", target)
-        return [Waiter(target, row["run_id"], row["life"], row["op"], row["key"], row["scope"]) for row in rows]
+        return [
+            Waiter(target, row["run_id"], row["life"], row["op"], row["key"], row["scope"], row["site"]) for row in rows
+        ]
 
     async def key_use(self, component: str, key: str) -> KeyUse | None:
         rows = self._all(

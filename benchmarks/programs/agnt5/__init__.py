@@ -1,0 +1,1 @@
+"""agnt5 embedded, on one SQLite file."""

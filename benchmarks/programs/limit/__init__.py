@@ -1,0 +1,1 @@
+"""The limit: the same journal writes with group commit, and no engine."""

@@ -1,0 +1,1 @@
+"""What a workflow body may rely on when it is replayed."""

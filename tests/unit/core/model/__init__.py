@@ -1,0 +1,1 @@
+"""Unit tests of core.model: pure, without input and output, in milliseconds."""

@@ -1,0 +1,1 @@
+"""Unit tests of core.protocol: pure, without input and output, in milliseconds."""

@@ -1,0 +1,1 @@
+"""The machines under `core/replay`, driven by hand."""

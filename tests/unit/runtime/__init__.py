@@ -1,0 +1,1 @@
+"""Unit tests of runtime: pure, without input and output, in milliseconds."""

@@ -1,0 +1,1 @@
+"""Unit tests of sdk: pure, without input and output, in milliseconds."""

@@ -1,0 +1,1 @@
+"""Unit tests of worker: pure, without input and output, in milliseconds."""
