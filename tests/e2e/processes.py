@@ -25,6 +25,7 @@ SECONDS_MAX = 100.0  # For one process; far more than any needs, so that a hang 
 AT_ONCE = 3  # Processes of one test; each spends much of its short life waiting for the disk.
 
 T = TypeVar("T")
+_started: "list[subprocess.Popen[str]]" = []
 
 
 class Finished(NamedTuple):
@@ -37,14 +38,32 @@ class Finished(NamedTuple):
 
 def start(program: str, *args: str, **environment: str) -> "subprocess.Popen[str]":
     """Start a program, with further variables in its environment."""
-    return subprocess.Popen(
-        [sys.executable, str(PROGRAMS / program), *args],
-        env=os.environ | environment,
+    return _start(str(PROGRAMS / program), args, os.environ | environment, None)
+
+
+def _start(
+    path: str, args: tuple[str, ...], environment: dict[str, str], directory: Path | None
+) -> "subprocess.Popen[str]":
+    process = subprocess.Popen(
+        [sys.executable, path, *args],
+        cwd=directory,
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+    _started.append(process)
+    return process
+
+
+def kill_all() -> None:
+    """Kill whatever a test has started and not waited for."""
+    while _started:
+        process = _started.pop()
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 def start_script(directory: Path, source: str, *args: str, **environment: str) -> "subprocess.Popen[str]":
@@ -57,15 +76,7 @@ def start_script(directory: Path, source: str, *args: str, **environment: str) -
     path = directory / "script.py"
     # Components are known by their code's place too: the same text is the same file.
     path.write_text(dedent(source))
-    return subprocess.Popen(
-        [sys.executable, str(path), *args],
-        cwd=directory,
-        env=os.environ | {"AGNT5_HOME": str(directory / "home")} | environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return _start(str(path), args, os.environ | {"AGNT5_HOME": str(directory / "home")} | environment, directory)
 
 
 def run_script(directory: Path, source: str, *args: str, **environment: str) -> Finished:

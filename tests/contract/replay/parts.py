@@ -12,7 +12,7 @@ async def work(label: str, ms: float) -> str:
     return f"{label}!"
 
 
-@function(retries=1)
+@function(name="fails_for_good", retries=1)
 async def fail(label: str) -> str:
     """Fail for good."""
     raise ValueError(f"{label} failed")

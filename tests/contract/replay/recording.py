@@ -11,6 +11,7 @@ from agnt5 import WorkerSettings, Workflow, workflow
 from agnt5.core.journal.entry import Ended, Entry, Fired
 from agnt5.core.model.ids import RunId
 from agnt5.embedded import Embedded
+from agnt5.runtime.clock import Clock
 from agnt5.sdk import backend as sdk_backend
 from agnt5.sdk.handle import Handle
 from agnt5.store.memory import MemoryStore
@@ -74,10 +75,12 @@ class Stage(Struct):
 
 
 @asynccontextmanager
-async def stage(settings: WorkerSettings | None = None, store: MemoryStore | None = None) -> AsyncIterator[Stage]:
+async def stage(
+    settings: WorkerSettings | None = None, store: MemoryStore | None = None, clock: Clock | None = None
+) -> AsyncIterator[Stage]:
     """A runtime that the block's calls go to; the store can be used again by the next one."""
     store = store or MemoryStore()
-    runtime = Embedded(store, settings)
+    runtime = Embedded(store, settings, clock)
     runtime.start()
     token = sdk_backend.choose(runtime)
     runtime.attach()
@@ -89,10 +92,10 @@ async def stage(settings: WorkerSettings | None = None, store: MemoryStore | Non
         await asyncio.get_running_loop().run_in_executor(None, runtime.stop)
 
 
-async def record(body: Body, settings: WorkerSettings | None = None) -> Recording:
+async def record(body: Body, settings: WorkerSettings | None = None, clock: Clock | None = None) -> Recording:
     """Run a body to its end, and keep what it left."""
     component = workflow(body)
-    async with stage(settings) as on:
+    async with stage(settings, clock=clock) as on:
         handle = await component.submit()
         async with asyncio.timeout(DEADLINE_SECONDS):
             # Whatever it came to is in the journal.

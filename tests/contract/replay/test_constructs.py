@@ -11,13 +11,16 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agnt5 import InvalidInput, WorkflowContext
+from agnt5.runtime.clock import SystemClock
 from agnt5.sdk.registry import REGISTRY
 
 from . import constructs_anyio, constructs_asyncio, constructs_context, parts
@@ -133,3 +136,32 @@ async def test_as_completed_over_bare_coroutines_is_refused() -> None:
     assert recording.ended.status == "failed"
     assert "as_completed" in caught[0].what
     assert "create_task" in caught[0].fix
+
+
+class LaggingClock(SystemClock):
+    """On other threads than the one that made it, a little late: as a time is that was read before it is used."""
+
+    def __init__(self) -> None:
+        self._own = threading.get_ident()
+
+    def now_us(self) -> int:
+        return super().now_us() - (0 if threading.get_ident() == self._own else 3_000)
+
+
+async def test_no_timer_fires_before_its_time() -> None:
+    """Not even where the runtime's time was taken before the worker's; a sleep is never shorter than was asked."""
+    slept: list[timedelta] = []
+
+    async def sleeping(ctx: WorkflowContext) -> None:
+        for _ in range(3):
+            before = ctx.now()
+            # While a step executes, it is the worker that watches the time.
+            working = asyncio.create_task(ctx.step(parts.work, "meanwhile", 20))
+            await ctx.sleep(0.004)
+            slept.append(ctx.now() - before)
+            await working
+
+    recording = await record(sleeping, clock=LaggingClock())
+
+    assert recording.ended.status == "completed"
+    assert min(slept) >= timedelta(seconds=0.004)

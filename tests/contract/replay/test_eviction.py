@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from agnt5 import WorkflowContext, workflow
+from agnt5 import FunctionContext, RetryAfter, WorkflowContext, workflow
 from agnt5.core.journal.entry import Ended, Outcome, Signal
 
 from .parts import work
@@ -310,6 +310,43 @@ async def test_operations_that_were_held_for_later_are_no_mistake(
 
     assert result == ["s0!", "s1!", "s2!"]
     assert [str(warning.message) for warning in recwarn.list] == []
+
+
+async def test_a_run_is_not_dropped_while_it_begins_what_it_asked_for() -> None:
+    """A step that waits for its next attempt makes no wait of a body that has another step to begin."""
+    done: list[str] = []
+
+    async def shaky(ctx: FunctionContext) -> str:
+        if ctx.attempt == 1:
+            raise RetryAfter(600)
+        return "second"
+
+    async def once(label: str) -> str:
+        await asyncio.sleep(0.01)
+        done.append(label)
+        return label
+
+    @workflow
+    async def retrying(ctx: WorkflowContext) -> list[str]:
+        first = asyncio.create_task(ctx.step(shaky))
+        await ctx.wait_for_signal("go")
+        return [await ctx.step(once, "a"), await ctx.step(once, "b"), await first]
+
+    async with stage(EVICT_ALWAYS) as on:
+        handle = await retrying.submit()
+        await on.wait_entries(handle, 2)
+        await on.wait_status(handle, "suspended")
+        await handle.signal("go")
+
+        async def are_done() -> bool:
+            return len(await on.journal(handle.id)) == 5
+
+        async with asyncio.timeout(5):
+            await on.wait_until(are_done)
+        status = await handle.status()
+
+    assert done == ["a", "b"]
+    assert status in ("running", "suspended")
 
 
 async def test_an_eviction_writes_nothing() -> None:
