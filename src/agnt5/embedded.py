@@ -33,6 +33,7 @@ from agnt5.core.model.ids import ENTROPY_BITS, RunId, new_run_id
 from agnt5.core.model.retry import MICROSECONDS
 from agnt5.core.model.run import Status
 from agnt5.runtime.clock import Clock, SystemClock
+from agnt5.runtime.lane import has_stopped
 from agnt5.runtime.requests import Follow, GetExplanation, GetState, GetStatus, SubmitAndWatch, Watch
 from agnt5.runtime.runtime import RuntimeThread
 from agnt5.sdk import backend as sdk_backend
@@ -123,11 +124,16 @@ class Embedded:
         """Let the running loop execute runs."""
         self._session()
 
-    def detach(self) -> None:
-        """Let the running loop execute no more runs."""
+    def detach(self, *, is_orderly: bool = True) -> None:
+        """Let the running loop execute no more runs.
+
+        Args:
+            is_orderly: Those who wait are told that nobody serves any more. Else, as where the program
+                is interrupted, they are cancelled.
+        """
         session = self._sessions.get(asyncio.get_running_loop())
         if session is not None:
-            session.close()
+            session.close(has_stopped() if is_orderly else None)
 
     def _attach(self, loop: asyncio.AbstractEventLoop) -> Session:
         if self.is_stopped:
@@ -374,7 +380,8 @@ class Runtime:
         """Stop it: what is unfinished stays in the journal for the next start."""
         sdk_backend.unchoose(self._token)
         _all.remove(self._embedded)
-        self._embedded.detach()
+        # An exception of the user's own ends the block in order too; Ctrl-C and a cancel don't.
+        self._embedded.detach(is_orderly=kind is None or issubclass(kind, Exception))
         await asyncio.get_running_loop().run_in_executor(None, self._embedded.stop)
 
 

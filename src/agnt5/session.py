@@ -12,6 +12,7 @@ from agnt5.core.engine.commands import Token
 from agnt5.core.model.errors import Unavailable
 from agnt5.core.model.ids import WorkerId
 from agnt5.core.protocol.messages import FromWorker
+from agnt5.runtime.lane import has_stopped
 from agnt5.runtime.requests import Answer, Entries, Failed, SubmitAndWatch, Taken, ToSession, Unwatch
 from agnt5.runtime.runtime import RuntimeThread
 from agnt5.sdk.backend import Backend
@@ -75,23 +76,32 @@ class Session:
         finally:
             self.close()
 
-    def close(self) -> None:
-        """Detach the loop: its runs go elsewhere, its calls are given up."""
+    def close(self, reason: Exception | None = None) -> None:
+        """Detach the loop: its runs go elsewhere, its calls are given up.
+
+        Args:
+            reason: What those who wait are told; without one, as where the loop ends, they are cancelled.
+        """
         if self._is_closed:
             return
         self.worker.close()
         self._is_closed = True
         for call in self._calls.values():
-            call.cancel()
+            if reason is None:
+                call.cancel()
+            elif not call.done():
+                call.set_exception(reason)
+        for queue in self._streams.values():
+            queue.put_nowait(reason or has_stopped())
         self._on_closed(self)
 
     def detach(self) -> None:
-        """Have the loop detached, from any thread."""
+        """Have the loop detached, from any thread, because the runtime stops."""
         if asyncio._get_running_loop() is self.loop:
-            self.close()
+            self.close(has_stopped())
         else:
             with suppress(RuntimeError):
-                self.loop.call_soon_threadsafe(self.close)
+                self.loop.call_soon_threadsafe(self.close, has_stopped())
 
     # Calls
 

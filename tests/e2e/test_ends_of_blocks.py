@@ -22,7 +22,6 @@ async def events(handle: Handle[Any]) -> None:
         pass
 
 
-@pytest.mark.xfail(strict=True, reason="the end of a block cancels calls, and forgets those who follow events")
 @pytest.mark.parametrize("wait", [result, events])
 async def test_whoever_waits_when_the_block_ends_is_told_that_nobody_serves(
     tmp_path: Path, wait: Callable[[Handle[Any]], Awaitable[None]]

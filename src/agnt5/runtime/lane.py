@@ -330,8 +330,8 @@ class Lane:
             token = getattr(message.submit if isinstance(message, SubmitAndWatch) else message, "token", None)
             if token is not None:
                 self._dispatcher.expect(token, port)
-                self._dispatcher.fail(token, self.failure or _stopped())
-        self._dispatcher.fail_all(self.failure or _stopped())
+                self._dispatcher.fail(token, self.failure or has_stopped())
+        self._dispatcher.fail_all(self.failure or has_stopped())
         self._dispatcher.flush()
 
 
@@ -345,7 +345,8 @@ def _internal(error: Exception) -> InternalError:
     return broken
 
 
-def _stopped() -> Unavailable:
+def has_stopped() -> Unavailable:
+    """What callers are told when nobody serves any more."""
     return Unavailable(
         "the runtime has stopped",
         why="its `async with Runtime(...)` block is over, or the process is ending",

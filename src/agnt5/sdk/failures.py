@@ -21,7 +21,7 @@ from agnt5.core.model.failures import MESSAGE_CHARS_MAX, TRACEBACK_CHARS_MAX, cl
 from agnt5.core.model.payload import NOTHING
 from agnt5.core.model.retry import name_of_type
 from agnt5.core.model.run import Failure
-from agnt5.sdk import serde
+from agnt5.sdk import serde, validation
 
 _json: Final = msgspec.json.Encoder()
 
@@ -82,6 +82,8 @@ def _parts(error: BaseException) -> _Data:
         return _Data(parts=msgspec.Raw(serde.encode(error.parts())))
     if isinstance(error, BaseExceptionGroup):
         return _Data(message=error.message, group=tuple(write(inner) for inner in error.exceptions))
+    if validation.is_validation_error(type(error)):
+        return _Data(parts=msgspec.Raw(validation.parts_of(error)))
     args, attributes = _content(error)
     try:
         text = serde.encode(args)
@@ -129,6 +131,8 @@ def _remote(failure: Failure) -> RemoteError:
 
 
 def _rebuild(cls: type[BaseException], data: _Data) -> BaseException:
+    if data.parts is not NOTHING and validation.is_validation_error(cls):
+        return validation.make(cls, bytes(data.parts))
     if data.parts is not NOTHING:
         assert issubclass(cls, Agnt5Error), "only our own errors are written in parts"
         return cls.from_parts(serde.decode(data.parts))

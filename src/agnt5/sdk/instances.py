@@ -4,9 +4,10 @@ Neither `__init__` nor validation nor `__post_init__` is run again: what they do
 value was first made. A field that a class got since takes its default.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -51,6 +52,35 @@ def _take_model(value: Any) -> Parts:
     return [values, rest] if rest else [values]
 
 
+def dump_field(cls: Any, name: str, item: Any) -> Any:
+    """What a field of a model holds, as plain JSON values, where it is of a type that only pydantic knows.
+
+    Raises:
+        TypeError: It would not come back as it was, or the field is none of the class's.
+    """
+    adapter = _adapter(cls, name)
+    dumped = adapter.dump_python(item, mode="json")
+    again = adapter.validate_python(dumped)
+    if type(again) is not type(item) or again != item:
+        raise TypeError(f"{name!r} of {cls.__qualname__!r} doesn't come back from JSON as it was")
+    return dumped
+
+
+class Dumped:
+    """The stored content of such a field, before its class has read it."""
+
+    def __init__(self, content: Any) -> None:
+        self.content = content
+
+
+def _adapter(cls: Any, name: str) -> Any:
+    pydantic: Any = sys.modules["pydantic"]  # Loaded, since one of its models is at hand.
+    field = cls.model_fields.get(name)
+    if field is None:
+        raise TypeError(f"{cls.__qualname__!r} has no field {name!r}")
+    return pydantic.TypeAdapter(Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation)
+
+
 def _take_named_tuple(value: Any) -> Parts:
     return [value._asdict()]
 
@@ -71,6 +101,9 @@ def make(cls: Any, values: dict[str, Any], rest: dict[str, Any] | None = None) -
 
 
 def _make_model(cls: Any, values: dict[str, Any], rest: dict[str, Any]) -> Any:
+    for name, item in values.items():
+        if type(item) is Dumped:
+            values[name] = _adapter(cls, name).validate_python(item.content)
     for name, field in cls.model_fields.items():
         if name in values:
             continue

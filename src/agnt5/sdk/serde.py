@@ -13,6 +13,7 @@ what reads it converts it by its annotation.
 import base64
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
@@ -28,8 +29,8 @@ import msgspec
 
 from agnt5.core.model.errors import InvalidInput, PayloadTooLarge, UnserializableValue
 from agnt5.core.model.payload import PAYLOAD_BYTES_MAX
-from agnt5.sdk.instances import BUILTINS, make, taker
-from agnt5.sdk.usertypes import NO_TYPES, UserTypes
+from agnt5.sdk.instances import BUILTINS, Dumped, dump_field, make, taker
+from agnt5.sdk.usertypes import NO_TYPES, UserTypes, is_model
 
 PLAIN: Final = b'{"$plain":'
 DEPTH_MAX: Final = 200  # Well within Python's own recursion limit of 1,000.
@@ -232,8 +233,25 @@ def _tag_instance(value: Any, types: UserTypes, depth: int) -> Any:
             why="a class is made again only where the code says that it is expected",
             fix=f"annotate where it passes, as in `-> {cls.__name__}` or `item: {cls.__name__}`",
         )
-    parts = [{key: _tag(item, types, depth) for key, item in part.items()} for part in take(value)]
+    fields, *rest = take(value)
+    tag = _tag_field if is_model(cls) else _tag_item
+    parts = [{key: tag(cls, key, item, types, depth) for key, item in fields.items()}]
+    parts += [{key: _tag(item, types, depth) for key, item in part.items()} for part in rest]
     return {"$object": [name, *parts]}
+
+
+def _tag_item(cls: type, name: str, item: Any, types: UserTypes, depth: int) -> Any:
+    return _tag(item, types, depth)
+
+
+def _tag_field(cls: type, name: str, item: Any, types: UserTypes, depth: int) -> Any:
+    """A field of a pydantic model may be of types that pydantic alone can write, such as a URL."""
+    try:
+        return _tag(item, types, depth)
+    except UnserializableValue:
+        with suppress(Exception):  # Whatever the user's own validators and serializers raise.
+            return {"$field": _tag(dump_field(cls, name, item), types, depth)}
+        raise
 
 
 def _name_of_enum(cls: type) -> str:
@@ -322,6 +340,8 @@ def _untag_one(name: str, content: Any, types: UserTypes) -> Any:
         return _make_object(content, types)
     if name == "$enum":
         return _make_member(content, types)
+    if name == "$field":
+        return Dumped(_untag(content, types))
     if name == "$map":
         return {_untag(key, types): _untag(item, types) for key, item in content}
     if name == "$plain":

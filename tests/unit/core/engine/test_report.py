@@ -404,3 +404,41 @@ def test_a_blocked_run_waits_for_a_human(engine: Driver, run_id: RunId):
     assert engine.run(run_id).waiting.blocked == asks.BROKEN
     assert [effect.run_id for effect in engine.blocked] == [run_id]
     assert engine.held[run_id] == ("w1", 1)
+
+
+# Shown early
+
+
+def test_an_outcome_that_was_shown_early_and_the_end_are_one_commit(engine: Driver, run_id: RunId):
+    """The body saw the outcome as the entry that it becomes, at the time at which it did, and is through."""
+    engine.now += 10 * SECOND
+
+    engine.report(run_id, asks.step(0, ended=START + 5), asks.completed(), seen=1, is_early=True)
+
+    journal = engine.journal(run_id)
+    assert [type(entry.body) for entry in journal] == [Started, Outcome, Ended]
+    assert [entry.at for entry in journal] == [START, START + 5, START + 10 * SECOND]
+    assert engine.status(run_id) is Status.COMPLETED
+    assert not any(isinstance(message, Deliver) for message in engine.inbox.get("w1", ()))
+
+
+def test_an_outcome_that_was_shown_early_is_confirmed(engine: Driver, run_id: RunId):
+    """A body that isn't through holds what it asks for until it is told that the outcome is committed."""
+    engine.report(run_id, asks.step(0), seen=1, is_early=True)
+
+    delivered = engine.inbox["w1"][-1]
+    assert isinstance(delivered, Deliver)
+    assert [entry.index for entry in delivered.entries] == [1]
+
+
+def test_an_outcome_that_was_shown_as_another_entry_is_kept_and_the_body_replayed(engine: Driver, run_id: RunId):
+    """The step is done and isn't done again; what the body made of it in the wrong order counts for nothing."""
+    message = engine.message(run_id, asks.step(0), asks.completed(), seen=1, is_early=True)
+    engine.signal(run_id, "hello")
+
+    engine.turn(message)
+
+    assert [type(body) for body in engine.bodies(run_id)] == [Started, Signal, Outcome]
+    assert Refuse(run_id, 1) in engine.inbox["w1"]
+    assert engine.held[run_id] == ("w1", 2)
+    assert engine.status(run_id) is Status.RUNNING
