@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -22,9 +21,8 @@ _FRAME_HEADER_BYTES: Final = 24
 
 def migrations() -> list[tuple[int, str]]:
     """The numbered steps from an empty file to the current schema."""
-    folder = files("agnt5.store.sqlite") / "migrations"
-    found = [(int(item.name[:4]), item.read_text()) for item in folder.iterdir() if item.name.endswith(".sql")]
-    return sorted(found)
+    folder = Path(__file__).parent / "migrations"
+    return sorted((int(item.name[:4]), item.read_text()) for item in folder.glob("*.sql"))
 
 
 def check_file(path: Path, was_initialised: bool) -> None:
