@@ -86,8 +86,6 @@ class RunHost:
     Attributes:
         asks: What it has to say to the runtime, in order.
         ahead: Outcomes that the body has seen before the runtime: they are said first.
-        early: An outcome that the body was shown, and that is still to be reported.
-        uncommitted: The index it is to have; -1 once it is committed.
         is_over: The body is through, or the run is no longer ours.
         is_parked: The runtime has been told that it waits.
         stuck: Its body was stopped, because it computed without ever waiting.
@@ -111,8 +109,6 @@ class RunHost:
         self.heartbeats = dispatch.heartbeats
         self.asks: list[Ask] = []
         self.ahead: list[Ask] = []
-        self.early: Outcome | None = None
-        self.uncommitted = -1
         self.is_over = False
         self.is_parked = False
         self.stuck: RunBlockedError | None = None

@@ -161,7 +161,7 @@ class Worker:
         host = self._runs.get(message.run_id)
         if host is None or host.epoch != message.epoch:
             return
-        if message.entries and message.entries[-1].index <= host.seen and host.uncommitted < 0:
+        if message.entries and message.entries[-1].index <= host.seen:
             # The body was ahead of all this. If it has parked since, it still is: were its timers
             # looked after here too, they would fire twice.
             return
@@ -200,10 +200,6 @@ class Worker:
         messages: list[FromWorker] = []
         for run in talkers:
             seen = run.seen
-            if run.early is not None:
-                early, run.early = [run.early, *run.asks], None
-                run.asks = []
-                messages.append(Report(self.id, run.run_id, run.epoch, run.uncommitted, early, is_early=True))
             if run.ahead:
                 ahead, run.ahead = run.ahead, []
                 messages.append(Report(self.id, run.run_id, run.epoch, seen - len(ahead), ahead, is_ahead=True))

@@ -133,9 +133,6 @@ class WorkflowRun(RunHost):
         self.replay.deliver(entry)
         body = entry.body
         if type(body) is Outcome:
-            if entry.index == self.uncommitted and body.op in self._pending:
-                # Had something else become this entry, the body would be on its way to be replayed.
-                self.uncommitted = -1
             self._pending.discard(body.op)
             self.route(entry)
         elif type(body) is Begun and not self.route(entry) and body.kind is Kind.STEP:
@@ -160,8 +157,6 @@ class WorkflowRun(RunHost):
             return
         if replay.is_over:
             self._body_over()
-            return
-        if self.uncommitted >= 0:
             return
         self._is_beginning = True
         try:
@@ -215,9 +210,6 @@ class WorkflowRun(RunHost):
         if self._interval > 1 and self._may_go_ahead(step, outcome):
             self._go_ahead(step, outcome)
             return
-        if self._interval == 1 and self._may_be_shown_early(step, outcome):
-            self._show_early(step, outcome)
-            return
         if not step.within and not self.is_over:
             # It is on its way to the journal, and back to the body as soon as it is there.
             self._pending.add(outcome.op)
@@ -245,38 +237,7 @@ class WorkflowRun(RunHost):
             self.loop.call_later(IDLE_SECONDS, self.bench.flush_soon, self)
         self.ahead.append(outcome)
         with self:
-            self._take_one(self._next_entry(outcome))
-        self._advance()
-
-    def _next_entry(self, outcome: Outcome) -> Entry:
-        return Entry(self.replay.next_index, max(outcome.ended, self.replay.loop.now_us), outcome)
-
-    def _may_be_shown_early(self, step: Step, outcome: Outcome) -> bool:
-        """Whether the body waits for this outcome alone, so that nothing is likely to come before it."""
-        replay = self.replay
-        return (
-            len(self.steps) == 1
-            and self._is_caught_up
-            and not (self.is_over or self._ending is not None or self.is_parked or step.within or outcome.cancelled)
-            and not (self.asks or self._pending or self._asked_timers or self._queued_steps)
-            and not (replay.loop.timers or replay.awaited_signals)
-            and len(replay.waiting_for) == 1
-        )
-
-    def _show_early(self, step: Step, outcome: Outcome) -> None:
-        """Let the body see the outcome while that is on its way to the journal.
-
-        If the body ends, its end is in the same commit. Else what it asks for is begun only when the
-        outcome is committed: nothing that depends on it leaves the worker before.
-        """
-        del self.steps[step.request.key]
-        self._keyed.pop(step.request.key, None)
-        entry = self._next_entry(outcome)
-        self.early, self.uncommitted = outcome, entry.index
-        self._pending.add(outcome.op)
-        self.bench.flush_soon(self)
-        with self:
-            self.replay.deliver(entry)
+            self._take_one(Entry(self.replay.next_index, max(outcome.ended, self.replay.loop.now_us), outcome))
         self._advance()
 
     def consider(self) -> None:

@@ -76,25 +76,7 @@ def report(state: State, turn: Turn, message: Report) -> Steps | None:
         release(state, turn, run)
         requeue(state, turn, run)
         return None
-    if message.is_early:
-        return _take_early(state, turn, run, message)
     return _take(state, turn, run, message, 0)
-
-
-def _take_early(state: State, turn: Turn, run: Run, message: Report) -> Steps | None:
-    """The body was shown an outcome before it is committed, and perhaps went on to its end."""
-    is_as_shown = run.next_index == message.seen
-    if is_as_shown and type(message.asks[-1]) is End:
-        # The worker has nothing left that it would have to be told.
-        release(state, turn, run)
-    _outcome(state, turn, run, message.asks[0], message)
-    if is_as_shown:
-        return _take(state, turn, run, message, 1)
-    # Something else came first. The outcome is kept, and the body replayed along what is recorded.
-    turn.effects.append(Tell(message.worker, Refuse(message.run_id, message.epoch)))
-    release(state, turn, run)
-    requeue(state, turn, run)
-    return None
 
 
 def _take(state: State, turn: Turn, run: Run, message: Report, start: int) -> Steps | None:
@@ -120,12 +102,12 @@ def _append(state: State, turn: Turn, run: Run, ask: Begun | Retrying | Patched,
     append(state, turn, run, ask)
 
 
-def _outcome(state: State, turn: Turn, run: Run, ask: Any, message: Report) -> None:
+def _outcome(state: State, turn: Turn, run: Run, ask: Outcome, message: Report) -> None:
     if run.crashes:
         run.crashes = 0
         turn.change(run)
     # A body that is ahead has seen the outcome at the time it came, and its timers follow from that.
-    append(state, turn, run, ask, ask.ended if message.is_ahead or message.is_early else None)
+    append(state, turn, run, ask, ask.ended if message.is_ahead else None)
 
 
 def _fire(state: State, turn: Turn, run: Run, ask: Fire, message: Report) -> None:
@@ -197,12 +179,13 @@ def _start_run_once(state: State, turn: Turn, run: Run, ask: StartRun) -> Steps:
 def _await_run(state: State, turn: Turn, run: Run, ask: AwaitRun, message: Report | None) -> Steps:
     waiter = Waiter(f"run:{ask.target}", run.id, run.life, ask.op, ask.key, ask.scope, ask.site)
     target = yield from find(state, turn, ask.target)
+    is_over = target is None or target.status.is_terminal
+    if is_over and (yield from _is_answered(turn, run, waiter)):
+        return
     if target is None:
         error = failure_of(unknown_run(ask.target))
         answer(state, turn, run, waiter, ask.kind, ask.name, ask.target, error=error)
     elif target.status.is_terminal:
-        if (yield from _is_answered(turn, run, waiter)):
-            return
         body = yield from _end_of(turn, target)
         failed = body.error
         if body.status is Status.CANCELLED:

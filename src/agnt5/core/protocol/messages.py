@@ -219,8 +219,6 @@ class Report(Struct, frozen=True, gc=False, tag="report", omit_defaults=True):
         seen: Index of the last entry that the body was given.
         is_ahead: The body has already seen these outcomes (`checkpoint_interval`), stamped by
             the worker. They are good only if nothing else was appended after `seen`.
-        is_early: The first of the asks is an outcome that the body was shown early, as entry
-            `seen`. It is good in any case; the rest only if it becomes that entry.
     """
 
     worker: WorkerId
@@ -229,7 +227,6 @@ class Report(Struct, frozen=True, gc=False, tag="report", omit_defaults=True):
     seen: int
     asks: list[Ask]
     is_ahead: bool = False
-    is_early: bool = False
 
 
 FromWorker = Hello | Register | Goodbye | Report

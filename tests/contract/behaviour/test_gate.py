@@ -1,4 +1,4 @@
-"""A body that waits for one outcome alone is shown it early; nothing that follows from it leaves before the commit."""
+"""Nothing that follows from an outcome happens before that is committed: the body itself goes on only then."""
 
 import asyncio
 import threading
@@ -32,38 +32,18 @@ def bodies_of(batch: Batch) -> list[type]:
     return [type(entry.body) for _, entry in batch.entries]
 
 
-async def test_the_last_step_and_the_end_are_one_commit(store: MemoryStore):
-    """A run of three steps is four commits: its start, two steps, and the third with the end."""
-    commits: list[list[type]] = []
-    store.after_commit = lambda batch: commits.append(bodies_of(batch))
-
-    async def double(number: int) -> int:
-        return 2 * number
-
-    @workflow
-    async def three(ctx: WorkflowContext, number: int) -> int:
-        for _ in range(3):
-            number = await ctx.step(double, number)
-        return number
-
-    assert await three(1) == 8
-
-    written = [commit for commit in commits if commit]
-    assert len(written) == 4
-    assert written[1:] == [[Outcome], [Outcome], [Outcome, Ended]]
-
-
-async def test_nothing_is_begun_before_what_it_depends_on_is_committed(store: MemoryStore):
-    """The body goes on at once; its next step waits for the commit of the one before, and so does its caller."""
+async def test_a_body_goes_on_only_when_the_outcome_is_committed(store: MemoryStore):
+    """Whatever it does next, a step or its own end, a kill can't make it forget what it went by."""
     may_commit = threading.Event()
+    held = threading.Event()
     seen: list[str] = []
 
     def hold(batch: Batch) -> None:
         if Outcome in bodies_of(batch):
+            held.set()
             assert may_commit.wait(PATIENCE_SECONDS)
 
     async def first() -> str:
-        store.before_commit = hold
         return "first"
 
     async def second() -> str:
@@ -76,11 +56,12 @@ async def test_nothing_is_begun_before_what_it_depends_on_is_committed(store: Me
         seen.append("the body went on")
         return await ctx.step(second)
 
+    store.before_commit = hold
     run = asyncio.ensure_future(two())
-    await until(lambda: seen)
+    await until(held.is_set)
     for _ in range(TURNS):
         await asyncio.sleep(0)
-    assert seen == ["the body went on"]
+    assert seen == []
     assert not run.done()
 
     may_commit.set()
@@ -88,13 +69,14 @@ async def test_nothing_is_begun_before_what_it_depends_on_is_committed(store: Me
     assert seen == ["the body went on", "second began"]
 
 
-async def test_an_end_that_is_refused_its_commit_is_no_end(store: MemoryStore):
-    """Where the commit of the last step and the end is thrown away, both are made again."""
+@pytest.mark.parametrize(("what", "times"), [(Outcome, 2), (Ended, 1)], ids=["a step", "an end"])
+async def test_what_is_refused_its_commit_has_not_happened(store: MemoryStore, what: type, times: int):
+    """Where the commit of a step is thrown away, the step runs again; where that of the end is, only that is."""
     ran: list[int] = []
     refused: list[Batch] = []
 
     def refuse_once(batch: Batch) -> None:
-        if Ended in bodies_of(batch) and not refused:
+        if what in bodies_of(batch) and not refused:
             refused.append(batch)
             raise RuntimeError("planted: the batch is not written")
 
@@ -108,8 +90,8 @@ async def test_an_end_that_is_refused_its_commit_is_no_end(store: MemoryStore):
 
     store.before_commit = refuse_once
 
-    assert await one() == 2
-    assert ran == [0, 1]
+    assert await one() == times
+    assert len(ran) == times
     assert len(refused) == 1
 
 
