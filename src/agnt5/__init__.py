@@ -34,6 +34,7 @@ from agnt5.core.model.errors import (
 )
 from agnt5.core.model.retry import RetryPolicy
 from agnt5.embedded import Runtime
+from agnt5.runtime.retention import Retention
 from agnt5.sdk import durable
 from agnt5.sdk.backend import Explanation, RunEvent
 from agnt5.sdk.context import DurableContext, FunctionContext, WorkflowContext
@@ -72,6 +73,7 @@ __all__ = [
     "PayloadTooLarge",
     "ReadOnlyError",
     "RemoteError",
+    "Retention",
     "RetriableError",
     "RetryAfter",
     "RetryPolicy",

@@ -16,14 +16,14 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
-from random import SystemRandom
+from random import Random, SystemRandom
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Raw
 
-from agnt5.config import check_environment, store_of
+from agnt5.config import check_environment, retention_of, store_of
 from agnt5.core.engine.commands import Cancel, ForkRun, Resume, RetryRun, SendEvent, SendSignal, Submit, Token
 from agnt5.core.engine.effects import Submitted
 from agnt5.core.journal.codec import encode_body
@@ -35,7 +35,8 @@ from agnt5.core.model.run import Status
 from agnt5.runtime.clock import Clock, SystemClock
 from agnt5.runtime.lane import has_stopped
 from agnt5.runtime.requests import Follow, GetExplanation, GetState, GetStatus, SubmitAndWatch, Watch
-from agnt5.runtime.runtime import RuntimeThread
+from agnt5.runtime.retention import FOREVER, Retention
+from agnt5.runtime.runtime import RuntimeThread, Serving
 from agnt5.sdk import backend as sdk_backend
 from agnt5.sdk.backend import Explanation, RunEvent, RunOutcome, Submission
 from agnt5.session import Session
@@ -58,21 +59,35 @@ class Embedded:
         store: Where runs are kept.
         settings: Of each loop's worker.
         clock: The time.
+        retention: How long what is over is kept.
     """
 
-    def __init__(self, store: Store, settings: WorkerSettings | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: WorkerSettings | None = None,
+        clock: Clock | None = None,
+        retention: Retention = FOREVER,
+    ) -> None:
         self._clock = clock or SystemClock()
+        self._retention = retention
         self._settings = settings or WorkerSettings()
         self._store = store
-        self._thread = RuntimeThread(store, self._clock, self._stopped)
+        self._chance: Random = SystemRandom()
+        self._thread = self._make_serving()
         self._lock = threading.Lock()
         self._sessions: dict[asyncio.AbstractEventLoop, Session] = {}
         self._own: OwnLoop | None = None
         self._adopt: threading.Timer | None = None
-        self._chance = SystemRandom()
         self._watchdog = Watchdog(self._settings.body_seconds_max)
         self._pid = os.getpid()
         self.is_stopped = False
+
+    def _make_serving(self) -> Serving:
+        return RuntimeThread(self._store, self._clock, self._stopped, self._retention)
+
+    def _make_session(self) -> Session:
+        return Session(self._thread, self, self._clock.now_us, self._settings, self._detached)
 
     def start(self) -> None:
         """Open the store and take up what is unfinished.
@@ -142,7 +157,7 @@ class Embedded:
                 why="its block is over, its store failed, or this process was forked from the one that runs it",
                 fix="use it inside its block; start processes with the `spawn` method rather than `fork`",
             )
-        session = Session(self._thread, self, self._clock.now_us, self._settings, self._detached)
+        session = self._make_session()
         with self._lock:
             self._sessions[loop] = session
         session.start()
@@ -177,6 +192,9 @@ class Embedded:
         return own
 
     # What callers ask (sdk.backend.Backend)
+
+    def now_us(self) -> int:
+        return self._clock.now_us()
 
     def run_blocking(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return self.own_loop().run(make, self)
@@ -322,7 +340,7 @@ def default_runtime() -> Embedded:
         if _default and not _default[0].is_stopped:
             return _default[0]
         check_environment()
-        runtime = Embedded(store_of(None))
+        runtime = Embedded(store_of(None), retention=retention_of())
         runtime.start()
         _default[:] = [runtime]
         _all.append(runtime)
@@ -348,6 +366,10 @@ class Runtime:
     Args:
         store: `sqlite:///FILE`, or `memory://`; `./.agnt5/journal.db` when absent.
         settings: Bounds of its workers.
+        retention: How long runs are kept after their end; what `AGNT5_RETENTION` says when absent.
+
+    Raises:
+        InvalidInput: The store or the retention can't be meant.
 
     Example:
         >>> async def main():
@@ -355,8 +377,10 @@ class Runtime:
         ...         await checkout("order-42")
     """
 
-    def __init__(self, store: str | None = None, *, settings: WorkerSettings | None = None) -> None:
-        self._embedded = Embedded(store_of(store), settings)
+    def __init__(
+        self, store: str | None = None, *, settings: WorkerSettings | None = None, retention: Retention | None = None
+    ) -> None:
+        self._embedded = Embedded(store_of(store), settings, retention=retention or retention_of())
         self._token: Any = None
 
     async def __aenter__(self) -> "Runtime":

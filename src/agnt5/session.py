@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from agnt5.core.engine.commands import Token
 from agnt5.core.model.errors import Unavailable
-from agnt5.core.model.ids import WorkerId
+from agnt5.core.model.ids import RunId, WorkerId
 from agnt5.core.protocol.messages import FromWorker
 from agnt5.runtime.lane import has_stopped
+from agnt5.runtime.port import AtWork
 from agnt5.runtime.requests import Answer, Entries, Failed, SubmitAndWatch, Taken, ToSession, Unwatch
-from agnt5.runtime.runtime import RuntimeThread
+from agnt5.runtime.runtime import Serving
 from agnt5.sdk.backend import Backend
 from agnt5.worker.settings import WorkerSettings
 from agnt5.worker.worker import Worker
@@ -43,7 +44,7 @@ class Session:
 
     def __init__(
         self,
-        runtime: RuntimeThread,
+        runtime: Serving,
         backend: Backend,
         clock_us: Callable[[], int],
         settings: WorkerSettings,
@@ -183,6 +184,11 @@ class Session:
         except RuntimeError:
             return False
         return True
+
+    def doing(self, run_id: RunId) -> list[AtWork]:
+        """The steps of a run that execute on this loop, from any thread."""
+        steps = self.worker.steps_of(run_id)
+        return [AtWork(step.request.name, step.attempt, step.began, step.request.site) for step in steps]
 
     def _receive(self, messages: list[ToSession]) -> None:
         for_worker = []

@@ -215,9 +215,13 @@ class Dispatcher:
             self._watchers[answer.run_id].append(effect.token)
             self._watched[effect.token] = answer.run_id
             return
-        run = state.runs.get(answer.run_id) or await self._store.run(answer.run_id)
-        assert run is not None, "an idempotency key stands for a run that is there"
-        await self.watch(effect.token, run)
+        try:
+            run = state.runs.get(answer.run_id) or await self._store.run(answer.run_id)
+            assert run is not None, "an idempotency key stands for a run that is there"
+            await self.watch(effect.token, run)
+        except StoreCorrupt as error:
+            # It is damaged, and this caller alone has asked for it.
+            self.fail(effect.token, error)
 
     def _tell_followers(self, turn: Turn) -> None:
         told: dict[RunId, list[Entry]] = {}

@@ -14,22 +14,25 @@ only opening the store again can tell.
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from agnt5.core.engine.commands import Command, Due, Recover, Refill, Sweep, Token
+from agnt5.core.engine.commands import ClientCommand, Command, Due, Recover, Refill, Sweep, Token
 from agnt5.core.engine.engine import advance, forget, settle
 from agnt5.core.engine.queue import starving
-from agnt5.core.engine.state import READY_MAX, State, Steps, Turn
-from agnt5.core.model.errors import InternalError, OutcomeUnknown, StoreError, Unavailable
-from agnt5.core.model.ids import WorkerId
-from agnt5.core.protocol.messages import FromWorker, Goodbye, Hello, Register, Report, Reset
+from agnt5.core.engine.state import READY_MAX, Need, State, Steps, Turn
+from agnt5.core.model.errors import InternalError, OutcomeUnknown, StoreCorrupt, StoreError, Unavailable
+from agnt5.core.model.ids import RunId, WorkerId
+from agnt5.core.model.run import Run
+from agnt5.core.protocol.messages import FromWorker, Goodbye, Hello, LookAgain, Register, Report, Reset
 from agnt5.runtime.clock import Clock
 from agnt5.runtime.commit import batch_of
 from agnt5.runtime.dispatch import Dispatcher
-from agnt5.runtime.loading import load
+from agnt5.runtime.loading import load, load_readable
 from agnt5.runtime.port import Port
 from agnt5.runtime.queries import answer_query
 from agnt5.runtime.requests import Follow, GetExplanation, GetState, GetStatus, Query, SubmitAndWatch, Unwatch, Watch
+from agnt5.runtime.retention import FOREVER, Keeper, Retention
 from agnt5.runtime.timers import LOADED_MAX, WINDOW_US, Timers
 from agnt5.store.port import Store
 
@@ -40,6 +43,7 @@ SWEEP_US: Final = 500_000  # How long a warm run waits before the store is told.
 RETRY_SECONDS: Final = 0.5  # Between two tries to write while the store is full or locked.
 LAST_TURNS_MAX: Final = 10  # After a stop, for what has been said by then.
 PAGE: Final = 2_000  # Runs read at a time when the store is taken up.
+Load = Callable[[Store, Need], Awaitable[Any]]  # Finds in the store what a command needs.
 _QUERIES: Final = (Watch, Unwatch, Follow, GetStatus, GetState, GetExplanation)
 _FROM_WORKERS: Final = (Report, Hello, Register, Goodbye)
 
@@ -50,11 +54,17 @@ class Lane:
     Args:
         store: Open it before, close it after.
         clock: The time.
+        sweep_us: How long a warm run waits before the store is told.
+        retention: How long what is over is kept.
     """
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, sweep_us: int = SWEEP_US, retention: Retention = FOREVER
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._sweep_us = sweep_us
+        self._keeper = Keeper(store, retention, clock)
         self._state = State()
         self._timers = Timers()
         self._dispatcher = Dispatcher(store, self._timers)
@@ -66,6 +76,7 @@ class Lane:
         self._wakeup: asyncio.Future[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = 0
+        self._is_turning = False
         self._is_stopping = False
         self._is_over = False
         self.failure: StoreError | InternalError | None = None
@@ -146,9 +157,7 @@ class Lane:
 
     def _set_alarm(self) -> None:
         """Be woken when a timer is due, or when somebody has waited long enough to be written down."""
-        at = self._timers.next_at
-        if self._state.parked:
-            at = min(at, next(iter(self._state.parked.values())) + SWEEP_US)
+        at = self._next_look
         if self._alarm is not None:
             if self._alarm_at == at:
                 return
@@ -157,21 +166,53 @@ class Lane:
         self._alarm_at = at
         self._alarm = self._loop.call_later(max(at - self._clock.now_us(), 0) / 1_000_000, self._ring)
 
+    @property
+    def _next_look(self) -> int:
+        at = min(self._timers.next_at, self._keeper.next_at)
+        if self._state.parked:
+            at = min(at, next(iter(self._state.parked.values())) + self._sweep_us)
+        return at
+
     def _ring(self) -> None:
         self._alarm = None
         self._wake()
 
+    def clock_was_set(self) -> None:
+        """The time has jumped: what was to be looked at after so and so long is looked at now."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        self._dispatcher.tell_everybody(LookAgain())
+        self._dispatcher.flush()
+        self._wake()
+
+    def active(self, run_id: RunId) -> Run | None:
+        """The run, if it is at work, about to be, or warm in a worker."""
+        return self._state.runs.get(run_id)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way, nothing has come in and nothing is due."""
+        is_at_work = self._is_turning or bool(self._inbox) or bool(self._internal)
+        return not is_at_work and self._next_look > self._clock.now_us()
+
     # A turn
 
     async def _turn_or_fail(self) -> None:
+        self._is_turning = True
         try:
             await self._turn()
+            if self.failure is None and not self._is_stopping:
+                # Its own commit, and a short one: nobody's answer waits for what is being removed.
+                await self._keeper.work()
         except StoreError as error:
             # What is committed can't be read back: nothing more can be decided.
             self._fail(error)
         except Exception as error:  # A broken rule of ours, after a commit: memory and store may differ.
             LOGGER.exception("the runtime stops, since it can't carry out what it has committed")
             self._fail(_internal(error))
+        finally:
+            self._is_turning = False
 
     async def _turn(self) -> None:
         # Only what has come by then: nothing is stamped with a time before it was asked.
@@ -181,8 +222,8 @@ class Lane:
         tokens: list[Token] = []
         await self._load_timers(turn.now)
         self._internal.extend(Due(run_id) for run_id in self._timers.pop_due(turn.now, DUE_MAX))
-        if self._state.parked and next(iter(self._state.parked.values())) + SWEEP_US <= turn.now:
-            self._internal.append(Sweep(turn.now - SWEEP_US))
+        if self._state.parked and next(iter(self._state.parked.values())) + self._sweep_us <= turn.now:
+            self._internal.append(Sweep(turn.now - self._sweep_us))
         try:
             while self._internal:
                 await self._advance(turn, self._internal.popleft())
@@ -222,7 +263,7 @@ class Lane:
         else:
             self._dispatcher.expect(message.token, port)
             tokens.append(message.token)
-            await self._advance(turn, message)
+            await self._carry_out(turn, message)
 
     def _note_session(self, port: Port, message: Hello | Register | Goodbye) -> None:
         if isinstance(message, Hello):
@@ -235,16 +276,25 @@ class Lane:
             known = self._hellos[message.worker]
             self._hellos[message.worker] = Hello(known.worker, (*known.components, *message.components), known.capacity)
 
-    async def _advance(self, turn: Turn, command: Command | FromWorker) -> None:
+    async def _carry_out(self, turn: Turn, command: ClientCommand) -> None:
+        """Take what a caller asks; that its run is damaged is his answer, and nobody else's."""
+        try:
+            await self._advance(turn, command, load)
+        except StoreCorrupt as error:
+            # Callers' commands look at their run before they change anything.
+            if command.token is not None:
+                self._dispatcher.fail(command.token, error)
+
+    async def _advance(self, turn: Turn, command: Command | FromWorker, load: Load = load_readable) -> None:
         steps = advance(self._state, turn, command)
         if steps is not None:
-            await self._feed(steps)
+            await self._feed(steps, load)
         while turn.told:
             steps = advance(self._state, turn, turn.told.popleft())
             if steps is not None:
-                await self._feed(steps)
+                await self._feed(steps, load_readable)
 
-    async def _feed(self, steps: Steps) -> None:
+    async def _feed(self, steps: Steps, load: Load) -> None:
         """Give a command what it needs from the store."""
         try:
             need = next(steps)

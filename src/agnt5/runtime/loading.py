@@ -1,5 +1,6 @@
 """Fetches from the store what the engine asks for while it advances."""
 
+import logging
 from typing import Any, Final, assert_never
 
 from agnt5.core.engine.state import (
@@ -14,13 +15,38 @@ from agnt5.core.engine.state import (
     NeedWaiters,
 )
 from agnt5.core.journal.entry import Ended
+from agnt5.core.model.errors import StoreCorrupt
+from agnt5.core.model.failures import failure_of
+from agnt5.core.model.run import Status
 from agnt5.store.port import Store
 
+LOGGER = logging.getLogger("agnt5.runtime")
 BLOCKED_MAX: Final = 2_000  # Runs of a component that are tried again when its code changes; the rest by hand.
 
 
+async def load_readable(store: Store, need: Need) -> Any:
+    """What the store holds of it, where nobody could be told that it is damaged.
+
+    A run whose record can't be read is there for nobody, and an outcome that can't be read is that error:
+    one damaged row stops no other run.
+    """
+    try:
+        return await load(store, need)
+    except StoreCorrupt as error:
+        LOGGER.error("what is damaged is left aside: %s", error.what)
+        if isinstance(need, NeedRun):
+            return None
+        if isinstance(need, NeedEnd):
+            return Ended(Status.FAILED, error=failure_of(error))
+        raise
+
+
 async def load(store: Store, need: Need) -> Any:
-    """What the store holds of it."""
+    """What the store holds of it.
+
+    Raises:
+        StoreCorrupt: It can't be read.
+    """
     match need:
         case NeedRun():
             return await store.run(need.run_id)

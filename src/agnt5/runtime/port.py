@@ -2,8 +2,23 @@
 
 from typing import Protocol
 
-from agnt5.core.model.ids import WorkerId
+from msgspec import Struct
+
+from agnt5.core.model.ids import RunId, WorkerId
 from agnt5.runtime.requests import ToSession
+
+
+class AtWork(Struct, frozen=True):
+    """A step that executes.
+
+    Attributes:
+        since: When its attempt began, in microseconds since the epoch.
+    """
+
+    name: str
+    attempt: int
+    since: int
+    site: str = ""
 
 
 class Port(Protocol):
@@ -13,3 +28,6 @@ class Port(Protocol):
 
     def send(self, messages: list[ToSession]) -> bool:
         """Pass on messages, from any thread; returns whether anybody is there to take them."""
+
+    def doing(self, run_id: RunId) -> list[AtWork]:
+        """The steps of a run that execute there, as far as that can be seen from here; from any thread."""

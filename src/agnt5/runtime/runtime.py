@@ -5,16 +5,41 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from time import monotonic_ns
+from typing import Any, Protocol
 
 from agnt5.core.model.errors import StoreError, Unavailable
 from agnt5.runtime.clock import Clock
 from agnt5.runtime.lane import Lane
 from agnt5.runtime.port import Port
+from agnt5.runtime.retention import FOREVER, Retention
 from agnt5.store.port import Store
 
 LOGGER = logging.getLogger("agnt5.runtime")
 STOP_SECONDS = 10.0  # How long a stop waits for the turn that is under way.
+LOOK_SECONDS = 2.0  # Between two looks at whether the machine's clock was set.
+JUMP_US = 250_000  # What is more than clocks drift apart in that time.
+
+
+class Serving(Protocol):
+    """Whatever drives the engine over a store."""
+
+    def start(self) -> None:
+        """Open the store and take up what is unfinished.
+
+        Raises:
+            StoreError: The store can't be used.
+        """
+
+    def post(self, port: Port, messages: list[Any]) -> None:
+        """Take messages and requests of a session, from any thread.
+
+        Raises:
+            Unavailable: It has stopped.
+        """
+
+    def stop(self) -> None:
+        """Finish what is under way, and close the store."""
 
 
 class RuntimeThread:
@@ -24,11 +49,15 @@ class RuntimeThread:
         store: Opened, used and closed by the thread alone.
         clock: The time.
         on_stopped: Called on the thread when it serves no more.
+        retention: How long what is over is kept.
     """
 
-    def __init__(self, store: Store, clock: Clock, on_stopped: Callable[[], None]) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, on_stopped: Callable[[], None], retention: Retention = FOREVER
+    ) -> None:
         self._store = store
-        self._lane = Lane(store, clock)
+        self._clock = clock
+        self._lane = Lane(store, clock, retention=retention)
         self._on_stopped = on_stopped
         self._started = threading.Event()
         self._error: BaseException | None = None
@@ -100,7 +129,9 @@ class RuntimeThread:
             await self._lane.start(info.is_crash)
             self._loop = asyncio.get_running_loop()
             self._started.set()
+            watch = asyncio.create_task(self._watch_clock())
             await self._lane.run()
+            watch.cancel()
         finally:
             self._lane.refuse()
             try:
@@ -111,3 +142,16 @@ class RuntimeThread:
                 LOGGER.warning("the journal was closed without a note of it: %s", error.what)
             finally:
                 await self._store.close()
+
+    async def _watch_clock(self) -> None:
+        """Have everybody look again when the wall clock is set, or the machine has slept.
+
+        Whoever waits for a time waits on the monotonic clock for as long as it was until then.
+        """
+        ahead = self._clock.now_us() - monotonic_ns() // 1000
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            before, ahead = ahead, self._clock.now_us() - monotonic_ns() // 1000
+            if abs(ahead - before) > JUMP_US:
+                LOGGER.info("the clock was set by %.1f s", (ahead - before) / 1_000_000)
+                self._lane.clock_was_set()

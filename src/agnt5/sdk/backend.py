@@ -85,6 +85,9 @@ class Explanation(str):
 class Backend(Protocol):
     """A runtime, as callers see it. Every method is called on the caller's own event loop."""
 
+    def now_us(self) -> int:
+        """The runtime's time, in microseconds since the epoch."""
+
     def run_blocking(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine on a loop of the runtime's own, and block the thread until it is through."""
 

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from time import time_ns
 from typing import Any, ClassVar, Generic, ParamSpec, TypeVar
 
 from msgspec import Raw, Struct
@@ -151,7 +150,8 @@ class Component(Generic[P, R]):
                 CURRENT.reset(token)
 
     async def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions) -> R:
-        outcome = await backend().run(self.submission(args, kwargs, options, time_ns() // 1000))
+        at = backend()
+        outcome = await at.run(self.submission(args, kwargs, options, at.now_us()))
         return value_of(outcome, self)  # type: ignore[no-any-return]  # As annotated.
 
     def submission(

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
 from inspect import iscoroutinefunction, unwrap
-from time import time_ns
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from agnt5.core.model.errors import InvalidInput
@@ -74,8 +73,9 @@ class Submittable(Component[P, R]):
         context = CURRENT.get()
         if context is not None:
             return Handle(await context.start(self, args, kwargs, options), self)
-        submission = self.submission(args, kwargs, options, time_ns() // 1000)
-        return Handle(await backend().submit(submission), self)
+        at_runtime = backend()
+        submission = self.submission(args, kwargs, options, at_runtime.now_us())
+        return Handle(await at_runtime.submit(submission), self)
 
     def run_sync(self, *args: Any, **kwargs: Any) -> R:
         """As `run`, for code without an event loop: it blocks the thread until the result is there.

@@ -5,6 +5,7 @@ no object is shared between the one who writes and the one who reads.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from agnt5.core.engine.commands import Waiter
 from agnt5.core.engine.state import Event, KeyUse
@@ -12,8 +13,8 @@ from agnt5.core.journal.codec import checksum, decode_body, encode_body
 from agnt5.core.journal.entry import Entry
 from agnt5.core.model.errors import StoreCorrupt
 from agnt5.core.model.ids import OperationKey, RunId
-from agnt5.core.model.run import Run, Status
-from agnt5.store.port import Batch, Heartbeat, RunFilter, StoreInfo
+from agnt5.core.model.run import TERMINAL, Run, Status
+from agnt5.store.port import Aged, Batch, Heartbeat, Place, Removal, RunFilter, StoreInfo
 from agnt5.store.records import COLUMNS, row_of, run_of
 
 
@@ -30,6 +31,8 @@ class MemoryStore:
         self.before_commit: Callable[[Batch], None] | None = None
         self.after_commit: Callable[[Batch], None] | None = None
         self._rows: dict[RunId, dict[str, object]] = {}
+        # Records of removed runs that have entries left.
+        self._remains: dict[RunId, dict[str, object]] = {}
         self._entries: dict[RunId, list[tuple[int, int, bytes, int]]] = {}
         self._events: dict[str, Event] = {}
         self._waiters: dict[str, dict[tuple[RunId, OperationKey], Waiter]] = {}
@@ -75,6 +78,26 @@ class MemoryStore:
             self._keys[component, key] = KeyUse(component, key, run_id, self._keys[component, key].input_digest)
         for beat in batch.heartbeats:
             self._heartbeats.setdefault(beat.run_id, {})[beat.key] = beat
+        for removal in batch.removed:
+            self._remove(removal)
+        for target, run_id, key in batch.unwaited:
+            self._waiters[target].pop((run_id, key))
+        for event_id in batch.forgotten:
+            del self._events[event_id]
+
+    def _remove(self, removal: Removal) -> None:
+        run_id = removal.run_id
+        row = self._rows.pop(run_id, None)
+        if row is not None:
+            self._remains[run_id] = row
+            self._heartbeats.pop(run_id, None)
+            place = (str(row["component"]), str(row["idempotency_key"]))
+            if place in self._keys and self._keys[place].run_id == run_id:
+                del self._keys[place]
+        self._entries[run_id] = [line for line in self._entries.get(run_id, ()) if line[0] >= removal.until]
+        if removal.is_whole:
+            assert not self._entries.pop(run_id), f"of run {run_id} entries are left that nobody would find"
+            del self._remains[run_id]
 
     def _check(self, batch: Batch) -> None:
         """What other stores' keys refuse is found before anything is written: all or nothing."""
@@ -148,6 +171,45 @@ class MemoryStore:
     async def due(self, until: int, limit: int) -> list[tuple[int, RunId]]:
         found = sorted((run.wake_at, run.id) for run in await self._all() if 0 < run.wake_at <= until)
         return found[:limit]
+
+    # What is kept no longer
+
+    async def aged(self, after: RunId | None, before: RunId, limit: int) -> list[Aged]:
+        ids = sorted(run_id for run_id in self._rows if (after or "") < run_id < before)
+        return [self._aged(run_id, self._rows[run_id]) for run_id in ids[:limit]]
+
+    async def remains(self) -> Aged | None:
+        return next((self._aged(run_id, row) for run_id, row in sorted(self._remains.items())), None)
+
+    def _aged(self, run_id: RunId, row: dict[str, Any]) -> Aged:
+        lines = self._entries.get(run_id, [])
+        parent = row["parent"]
+        return Aged(
+            run_id,
+            row["status"],
+            row["created_at"],
+            row["ended_at"],
+            self._began_at(run_id),
+            lines[0][0] if lines else 0,
+            lines[-1][0] + 1 if lines else 0,
+            self._began_at(parent) if parent in self._rows else 0,
+            bool(self._waiters.get(f"run:{run_id}")),
+        )
+
+    def _began_at(self, run_id: RunId) -> int:
+        return next((line[1] for line in self._entries.get(run_id, ())), 0)
+
+    async def waits(self, after: Place | None, limit: int) -> list[tuple[Place, bool]]:
+        places = sorted((target, *place) for target, waiting in self._waiters.items() for place in waiting)
+        found = [place for place in places if after is None or place > after][:limit]
+        return [(place, self._is_over(place[1])) for place in found]
+
+    def _is_over(self, run_id: RunId) -> bool:
+        row = self._rows.get(run_id)
+        return row is None or row["status"] in TERMINAL
+
+    async def event_times(self, after: str, limit: int) -> list[tuple[str, int]]:
+        return [(event.id, event.at) for _, event in sorted(self._events.items()) if event.id > after][:limit]
 
     async def _all(self) -> list[Run]:
         runs = [await self.run(run_id) for run_id in sorted(self._rows)]

@@ -17,6 +17,8 @@ from agnt5.core.journal.entry import Entry
 from agnt5.core.model.ids import OperationKey, RunId
 from agnt5.core.model.run import Run, Status
 
+Place = tuple[str, RunId, OperationKey]  # Of a waiter: its target, who waits, in which operation.
+
 
 class Heartbeat(Struct, frozen=True):
     """What a step last said of itself."""
@@ -25,6 +27,43 @@ class Heartbeat(Struct, frozen=True):
     key: OperationKey
     attempt: int
     details: Raw
+
+
+class Aged(Struct, frozen=True):
+    """A run, as far as it matters for how long it is kept.
+
+    Attributes:
+        status: As it is stored; one that we never wrote keeps the run.
+        ended_at: 0 while it hasn't.
+        began_at: When its present generation began: the time of the first entry that is kept. 0 without any.
+        first: Index of that entry.
+        next_index: Of the entry to come.
+        parent_began_at: As `began_at`, of the run that started it; 0 where there is none any more.
+        is_awaited: Some run is written down as waiting for it.
+    """
+
+    id: RunId
+    status: str
+    created_at: int
+    ended_at: int
+    began_at: int
+    first: int
+    next_index: int
+    parent_began_at: int
+    is_awaited: bool
+
+
+class Removal(Struct, frozen=True):
+    """A run that is forgotten: its record, its idempotency key and what its steps last said, at once.
+
+    Attributes:
+        until: Its entries before this index go with the same commit.
+        is_whole: No others are left. Else it is found by `remains` until they are gone too.
+    """
+
+    run_id: RunId
+    until: int
+    is_whole: bool
 
 
 class Batch(Struct):
@@ -36,18 +75,24 @@ class Batch(Struct):
         retaken: Idempotency keys that stand for another run from now on.
         served: Targets whose waiters have been told; they wait no more.
         trimmed: Runs, and the first entry of their journal that is kept.
+        removed: Runs that are kept no longer.
+        unwaited: Waits of runs that are over or gone.
+        forgotten: Ids of events that are kept no longer.
     """
 
-    entries: list[tuple[RunId, Entry]]
-    created: list[Run]
-    changed: list[Run]
-    events: list[Event]
-    keys: list[KeyUse]
-    retaken: list[tuple[str, str, RunId]]
-    served: list[str]
-    waiters: list[Waiter]
-    heartbeats: list[Heartbeat]
-    trimmed: list[tuple[RunId, int]]
+    entries: list[tuple[RunId, Entry]] = []
+    created: list[Run] = []
+    changed: list[Run] = []
+    events: list[Event] = []
+    keys: list[KeyUse] = []
+    retaken: list[tuple[str, str, RunId]] = []
+    served: list[str] = []
+    waiters: list[Waiter] = []
+    heartbeats: list[Heartbeat] = []
+    trimmed: list[tuple[RunId, int]] = []
+    removed: list[Removal] = []
+    unwaited: list[Place] = []
+    forgotten: list[str] = []
 
 
 class RunFilter(Struct, frozen=True):
@@ -156,6 +201,18 @@ class Store(Reader, Protocol):
 
     async def due(self, until: int, limit: int) -> list[tuple[int, RunId]]:
         """When the runtime has to look at which runs, up to a time, soonest first."""
+
+    async def aged(self, after: RunId | None, before: RunId, limit: int) -> list[Aged]:
+        """Runs whose id is between these two, by id."""
+
+    async def remains(self) -> Aged | None:
+        """A run that was removed, and of whose entries some are left."""
+
+    async def waits(self, after: Place | None, limit: int) -> list[tuple[Place, bool]]:
+        """Who is written down as waiting, in the order of places, and whether that run is over or gone."""
+
+    async def event_times(self, after: str, limit: int) -> list[tuple[str, int]]:
+        """Events that were resolved and when, by id."""
 
     async def mark_closed(self) -> None:
         """Write down that the owner lets go of the store on purpose."""

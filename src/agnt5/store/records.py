@@ -83,7 +83,7 @@ def run_of(row: Any, next_index: int, stamp: int) -> Run:
     """
     try:
         return _run_of(row, next_index, stamp)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, TypeError) as error:
         raise StoreCorrupt(
             f"the record of run {row['id']} can't be read: {error}",
             why="the store was edited, damaged, or written by other software",

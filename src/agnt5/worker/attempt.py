@@ -164,6 +164,9 @@ class Attempt(Struct, eq=False):
     def _call(
         self, variables: contextvars.Context, fn: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]
     ) -> None:
+        if not self.is_live:
+            # It was forgotten, or its time ran out, before a thread was free: it must not begin any more.
+            return
         result, error = None, None
         try:
             result = variables.run(fn, *args, **kwargs)

@@ -15,6 +15,7 @@ from msgspec import Raw
 
 from agnt5.core.journal.entry import Begun, CancelRequested, Entry, Kind, Outcome, Patched, Signal
 from agnt5.core.model.ids import OperationKey, seed_of
+from agnt5.core.model.retry import MICROSECONDS
 from agnt5.core.model.run import Wait
 from agnt5.core.protocol.messages import Dispatch, Heartbeat, Park
 from agnt5.core.replay.determinism import has_compensated
@@ -160,7 +161,7 @@ class FunctionRun(RunHost):
             if 0 < step.retry_at <= now:
                 step.execute()
             elif step.retry_at:
-                self.loop.call_later((step.retry_at - now) / 1_000_000, self._wake_step, step)
+                self.loop.call_later((step.retry_at - now) / MICROSECONDS, self._wake_step, step)
         waits = [request for request in self._own.waiting_for if request.kind in _WAITS]
         if not self.steps and (waits or self._signal_waits) and not self.is_parked:
             # Whatever else the body does, it isn't work of ours; without this, callers that wait
@@ -171,8 +172,19 @@ class FunctionRun(RunHost):
             self.ask(Park((), tuple(on), is_open=True))
 
     def _wake_step(self, step: Step) -> None:
-        if not self.is_over and 0 < step.retry_at <= self.clock_us() and step.request.key in self.steps:
+        if self.is_over or not step.retry_at or step.request.key not in self.steps:
+            return
+        left = step.retry_at - self.clock_us()
+        if left <= 0:
             step.execute()
+        else:
+            # The loop's clock and the wall's drift apart, and the wall's may be set back.
+            self.loop.call_later(left / MICROSECONDS, self._wake_step, step)
+
+    def look_again(self) -> None:
+        super().look_again()
+        self._own.look_again()
+        self.consider()
 
     def note_waiting(self) -> None:
         # Not at once: the body may be asking for more.

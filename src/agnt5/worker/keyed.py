@@ -65,6 +65,7 @@ class Keyed:
         self._keys = OperationKeys(generation, scope)
         self._waiting: dict[OperationKey, Request] = {}
         self._starting: dict[OperationKey, asyncio.Future[Begun]] = {}
+        self._naps: set[asyncio.Future[None]] = set()
         self._hashes = itertools.count()
         self._is_closed = False
         # Of a body that was cancelled in an earlier process.
@@ -101,6 +102,10 @@ class Keyed:
             self.handled.append(request.handling)
         future: asyncio.Future[Any] = self.owner.loop.create_future()
         request.future = future
+        if self._is_closed:
+            # The body is through, or the run is no longer ours; a task of it that still goes on begins nothing.
+            future.cancel()
+            return future
         if self._is_interrupted_at(request.key, request.kind):
             assert self.interruption is not None, "it was asked"
             self.interruption.hold(future, lambda: self._go_on(request))
@@ -177,8 +182,8 @@ class Keyed:
         owner.note_waiting()
         try:
             # The loop's clock and the wall's drift apart: what counts is the wall's.
-            while (left := begun.due - owner.clock_us()) > 0:  # noqa: ASYNC110
-                await asyncio.sleep(left / MICROSECONDS)
+            while (left := begun.due - owner.clock_us()) > 0:
+                await self._nap(left / MICROSECONDS)
             now = owner.clock_us()
             owner.ask(
                 Outcome(
@@ -196,6 +201,22 @@ class Keyed:
             await future
         finally:
             self._waiting.pop(key, None)
+
+    async def _nap(self, seconds: float) -> None:
+        """Wait for some time, or until the clock was turned."""
+        nap: asyncio.Future[None] = self.owner.loop.create_future()
+        self._naps.add(nap)
+        alarm = self.owner.loop.call_later(seconds, _wake, nap)
+        try:
+            await nap
+        finally:
+            alarm.cancel()
+            self._naps.discard(nap)
+
+    def look_again(self) -> None:
+        """The clock was turned: sleeps may be over by now."""
+        for nap in self._naps:
+            _wake(nap)
 
     async def held(self) -> None:
         """Wait where the body was interrupted, unless it turns out to have been elsewhere."""
@@ -264,6 +285,11 @@ def _resolve(request: Request, outcome: Outcome) -> None:
         future.set_result(request.read(outcome.result))
     except Exception as error:  # The class of the value has changed since it was written.
         future.set_exception(error)
+
+
+def _wake(nap: "asyncio.Future[None]") -> None:
+    if not nap.done():
+        nap.set_result(None)
 
 
 def _nothing(raw: Raw) -> None:

@@ -142,6 +142,11 @@ class RunHost:
         """A step has ended or waits: perhaps the body waits now, or another step may start."""
         raise NotImplementedError
 
+    def look_again(self) -> None:
+        """The clock was turned: timers, delays and sleeps may be over by now."""
+        for keyed in self._keyed.values():
+            keyed.look_again()
+
     def open_calls(self) -> list[Request]:
         """Children that the body awaits."""
         raise NotImplementedError
@@ -356,6 +361,9 @@ class RunHost:
         keyed = self._keyed.get(scope)
         if keyed is not None:
             keyed.take(entry)
+        else:
+            # The step has not asked for anything yet in this life; when it does, it finds this on record.
+            self._scoped.setdefault(scope, []).append(entry)
         return True
 
     # Ends

@@ -226,6 +226,11 @@ class Step(Struct, eq=False):
         )
         self.owner.step_over(self, outcome)
 
+    @property
+    def began(self) -> int:
+        """When its attempt began, in microseconds since the epoch."""
+        return self._began
+
     # What its context stands on
 
     @property

@@ -27,6 +27,7 @@ from agnt5.core.protocol.messages import (
     FromWorker,
     Goodbye,
     Hello,
+    LookAgain,
     Refuse,
     Register,
     Release,
@@ -127,6 +128,8 @@ class Worker:
                     self._refused(message)  # type: ignore[arg-type]  # As just tested.
                 elif kind is Reset:
                     self._forget_all()
+                elif kind is LookAgain:
+                    self.look_again()
             except Exception as error:  # A broken rule of ours: that run stops, and the others go on.
                 LOGGER.exception("a run can't be carried on", extra={"run_id": getattr(message, "run_id", "")})
                 self._block_broken(getattr(message, "run_id", None), error)
@@ -149,13 +152,20 @@ class Worker:
             known.forget()
             self._parked.pop(message.run_id, None)
         try:
-            component = REGISTRY.get(message.component)
-            host: RunHost = (WorkflowRun if component.is_deterministic else FunctionRun)(self, message, component)
+            host = self._host(message, REGISTRY.get(message.component))
         except Exception as error:  # A journal that can't be understood must not take the worker down.
             self._send([Report(self.id, message.run_id, message.epoch, -1, [Block(_unreadable(message, error))])])
             return
         self._runs[message.run_id] = host
         host.begin_life()
+
+    def _host(self, message: Dispatch, component: Component[Any, Any]) -> RunHost:
+        return (WorkflowRun if component.is_deterministic else FunctionRun)(self, message, component)
+
+    def look_again(self) -> None:
+        """The clock was turned: whoever waits for a time sees whether it has come."""
+        for host in list(self._runs.values()):
+            host.look_again()
 
     def _deliver(self, message: Deliver) -> None:
         host = self._runs.get(message.run_id)
@@ -234,6 +244,11 @@ class Worker:
             oldest.ask(Release())
             oldest.forget()
             self.give_up(oldest)
+
+    def steps_of(self, run_id: RunId) -> list[Step]:
+        """The steps of a run that execute; also for other threads, which may only look."""
+        host = self._runs.get(run_id)
+        return [step for step in list(host.steps.values()) if not step.retry_at] if host is not None else []
 
     def orphan_over(self, step: Step, outcome: Outcome) -> None:
         """A step that its run's attempt has left running has come to an end."""

@@ -128,6 +128,8 @@ class WorkflowRun(RunHost):
     def _take_one(self, entry: Entry) -> None:
         if not self._is_live:
             # The body is still in its past: this follows it.
+            if entry.index >= self.replay.next_index:
+                self.route(entry)
             self.replay.append(entry)
             return
         self.replay.deliver(entry)
@@ -314,6 +316,11 @@ class WorkflowRun(RunHost):
             self._fire_due()
             self.consider()
 
+    def look_again(self) -> None:
+        super().look_again()
+        if not self.is_parked and self._is_caught_up:
+            self._ring()
+
     def _park(self) -> None:
         """Nothing of the run executes here: the runtime watches its timers, and may let it be forgotten."""
         self._clear_alarm()
@@ -323,11 +330,7 @@ class WorkflowRun(RunHost):
         timers += [Timer(step.retry_at, WAKE, "retry", step.request.site) for step in self.steps.values()]
         timers.sort(key=lambda timer: (timer.due, timer.n))
         on = [
-            Wait(
-                _WAITS[request.kind],
-                request.name if request.kind is Kind.EVENT else request.target or request.name,
-                request.site,
-            )
+            Wait(_WAITS[request.kind], request.target or request.name, request.site)
             for request in self.replay.waiting_for
             if request.kind in _WAITS
         ]
@@ -351,9 +354,10 @@ class WorkflowRun(RunHost):
         return self.replay.is_cancel_requested
 
     def open_calls(self) -> list[Request]:
+        # What the body gave up in the very turn in which it ended has not been looked at yet.
         return [
             request
-            for request in self.replay.waiting_for
+            for request in (*self.replay.waiting_for, *self.replay.dropped)
             if request.kind is Kind.CALL and (request.is_sent or request.begun is not None)
         ]
 

@@ -143,8 +143,9 @@ def signal(
             run_id=run_id,
         )
     timers = run.waiting.timers
-    # Whatever is due is fired before the signal is written, and that wakes the run too.
-    is_due = bool(timers) and timers[0].due <= turn.now
+    # Whatever is due is fired before the signal is written, and that wakes the run too. What is due is what
+    # the journal's time has reached: the clock may have been put back since.
+    is_due = bool(timers) and timers[0].due <= max(turn.now, run.stamp)
     awaited = is_due or any(wait.kind == "signal" and wait.name == name for wait in run.waiting.on)
     append(state, turn, run, Signal(name, payload))
     if awaited:

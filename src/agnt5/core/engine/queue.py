@@ -96,7 +96,7 @@ def starving(state: State) -> list[str]:
     """Components whose queue in memory has run dry while the store holds more, and that have a worker."""
     return [
         component
-        for component in state.overflowing
+        for component in sorted(state.overflowing)
         if not state.ready.get(component)
         and any(component in worker.components and worker.active < worker.capacity for worker in state.workers.values())
     ]

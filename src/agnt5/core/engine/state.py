@@ -192,7 +192,8 @@ class Turn:
 
 def find(state: State, turn: Turn, run_id: RunId) -> Generator[Need, Any, Run | None]:
     """The run of this id, from memory or the store: one object of it in a batch, whoever asks."""
-    run = state.runs.get(run_id)
+    # One that found no room in the ready queue is known to the batch alone, and the store is behind it.
+    run = state.runs.get(run_id) or turn.touched.get(run_id)
     if run is None:
         run = yield NeedRun(run_id)
         if run is not None:

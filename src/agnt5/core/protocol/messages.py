@@ -267,4 +267,8 @@ class Reset(Struct, frozen=True, gc=False, tag="reset"):
     """The runtime lost what was not committed: drop every run."""
 
 
-ToWorker = Dispatch | Deliver | Refuse | Reset
+class LookAgain(Struct, frozen=True, gc=False, tag="look_again"):
+    """The machine's clock was set: see which timers are due by now."""
+
+
+ToWorker = Dispatch | Deliver | Refuse | Reset | LookAgain

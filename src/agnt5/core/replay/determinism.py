@@ -3,12 +3,16 @@
 from collections.abc import Iterable
 from typing import Final
 
-from agnt5.core.journal.entry import Begun, Entry, Fired, Outcome, Retrying
+from msgspec import Raw
+
+from agnt5.core.journal.entry import Begun, Entry, Fired, Kind, Outcome, Retrying
 from agnt5.core.model.errors import NonDeterminismError
+from agnt5.core.model.payload import NOTHING
 from agnt5.core.replay.operations import Request
 
 Recorded = Begun | Outcome | Retrying
 
+ARGS_CHARS_MAX: Final = 200  # Of arguments, in an error; arbitrary.
 _WHY: Final = "the code changed, or it reads time, randomness or the network outside a step"
 _FIX: Final = (
     "bring the old code back, move that read into ctx.step(...), or guard the change with ctx.patched(...); "
@@ -43,6 +47,37 @@ def changed(index: int, recorded: Recorded, request: Request) -> NonDeterminismE
         recorded=_recorded(recorded),
         asked=_asked(request),
     )
+
+
+def _arguments(recorded: Recorded) -> Raw:
+    """What was asked with; of a state that is what it was set to."""
+    is_state = isinstance(recorded, Outcome) and recorded.kind is Kind.STATE
+    return recorded.result if is_state else recorded.args  # type: ignore[union-attr]  # Only an outcome has one.
+
+
+def has_other_arguments(recorded: Recorded, request: Request) -> bool:
+    """Whether the code asks for the recorded operation with other arguments."""
+    was = _arguments(recorded)
+    return was is not NOTHING and bytes(was) != request.args
+
+
+def other_arguments(index: int, recorded: Recorded, request: Request) -> NonDeterminismError:
+    """The code asks for the recorded operation with other arguments, where that is not let pass."""
+    was = f"{_recorded(recorded)} with {_short(_arguments(recorded))}"
+    now = f"{_asked(request)} with {_short(request.args)}"
+    return NonDeterminismError(
+        f"entry {index} was recorded as {was}, but the code now asks for {now}",
+        why="the arguments are read from the clock, chance, the environment or something that the body changed",
+        fix="use ctx.now(), ctx.random or ctx.uuid4(), or read it in a step",
+        index=index,
+        recorded=was,
+        asked=now,
+    )
+
+
+def _short(args: bytes | Raw) -> str:
+    text = bytes(args).decode()
+    return text if len(text) <= ARGS_CHARS_MAX else f"{text[:ARGS_CHARS_MAX]}..."
 
 
 def missing(

@@ -36,7 +36,15 @@ from agnt5.core.model.errors import InternalError, NonDeterminismError, RunBlock
 from agnt5.core.model.ids import OperationKeys, RunId, seed_of
 from agnt5.core.model.payload import NOTHING
 from agnt5.core.replay.closing import Evicted
-from agnt5.core.replay.determinism import Recorded, changed, differs, has_compensated, missing
+from agnt5.core.replay.determinism import (
+    Recorded,
+    changed,
+    differs,
+    has_compensated,
+    has_other_arguments,
+    missing,
+    other_arguments,
+)
 from agnt5.core.replay.history import History, apply_state
 from agnt5.core.replay.loop import ReplayFuture, ReplayLoop
 from agnt5.core.replay.operations import COMPENSATING, KEPT, ReadFailure, Request
@@ -70,6 +78,7 @@ class Replay:
         asked: What the body has asked for since this was last emptied.
         dropped: What it has stopped waiting for, likewise.
         divergence: How it disagrees with its journal; it isn't run any further.
+        is_strict: Arguments that differ from the recorded ones are a divergence, and not only a warning.
     """
 
     def __init__(
@@ -84,6 +93,7 @@ class Replay:
         self.asked: list[Request] = []
         self.dropped: list[Request] = []
         self.divergence: RunBlockedError | None = None
+        self.is_strict = False
         self.is_cancel_requested = False
         self.next_index = self.history.next_index
         self.state = self.history.state
@@ -274,6 +284,9 @@ class Replay:
     def _matches(self, index: int, recorded: Recorded, request: Request) -> bool:
         if differs(recorded, request):
             self._stop(changed(index, recorded, request))
+            return False
+        if self.is_strict and has_other_arguments(recorded, request):
+            self._stop(other_arguments(index, recorded, request))
             return False
         if recorded.args is not NOTHING and bytes(recorded.args) != request.args:
             self._log(

@@ -7,10 +7,15 @@ all locks that the process has on it, and those are how SQLite keeps the file wh
 import fcntl
 import json
 import os
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from agnt5.core.model.errors import JournalLockedError, StoreError
+
+# A command that asks who has the journal shares the lock for some microseconds; that is no other writer.
+TRIES: Final = 3
+TRY_SECONDS: Final = 0.002
 
 _held: dict[str, int] = {}  # Paths that this process holds, with its pid: a forked child holds nothing.
 
@@ -44,12 +49,10 @@ class JournalLock:
                 why="the directory is read-only, or belongs to somebody else",
                 fix="set AGNT5_HOME to a directory that this process may write to",
             ) from error
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _is_taken(file):
             said = _read(file)
             os.close(file)
-            raise self._locked(said) from None
+            raise self._locked(said)
         self._file = file
         _held[name] = os.getpid()
         return _read(file)
@@ -88,6 +91,17 @@ class JournalLock:
             pid=pid,
             journal=str(self._journal),
         )
+
+
+def _is_taken(file: int) -> bool:
+    for _ in range(TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(TRY_SECONDS)
+        else:
+            return True
+    return False
 
 
 def _read(file: int) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +15,7 @@ BUSY_SECONDS: Final = 5.0
 # four times as often, each time with two more fsyncs in the middle of a commit.
 CHECKPOINT_PAGES: Final = 4_000
 CACHE_KIB: Final = 16_384
-_INCREMENTAL: Final = 2  # Space is given back in small pieces.
+INCREMENTAL: Final = 2  # Space is given back in small pieces.
 _HEADER_BYTES: Final = 100  # https://www.sqlite.org/fileformat.html, section 1.3.
 _LOG_HEADER_BYTES: Final = 32  # The same page, section 4.1.
 _FRAME_HEADER_BYTES: Final = 24
@@ -23,6 +25,30 @@ def migrations() -> list[tuple[int, str]]:
     """The numbered steps from an empty file to the current schema."""
     folder = Path(__file__).parent / "migrations"
     return sorted((int(item.name[:4]), item.read_text()) for item in folder.glob("*.sql"))
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory, and what leads to it, so that a power loss doesn't take them away with what is in them."""
+    missing = [place for place in (path, *path.parents) if not place.exists()]
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for place in missing:
+        above = os.open(place.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(above)
+        finally:
+            os.close(above)
+
+
+def undo_half_made(path: Path) -> None:
+    """Let SQLite take back what a power loss has cut short before there was a write-ahead log: the file's making."""
+    undo = path.with_name(f"{path.name}-journal")
+    if not (path.exists() and undo.exists() and undo.stat().st_size):
+        return
+    connection = sqlite3.connect(path)
+    # What is wrong beyond that is for `check_file` to say.
+    with suppress(sqlite3.Error):
+        connection.execute("SELECT count(*) FROM sqlite_master")
+    connection.close()
 
 
 def check_file(path: Path, was_initialised: bool) -> None:
@@ -96,6 +122,44 @@ def _check_identity(path: Path) -> None:
         )
 
 
+def absent(path: Path, said: str = "there is no journal at") -> StoreError:
+    """The error for a file that isn't there, or in which nothing is."""
+    return StoreError(
+        f"{said} {path.absolute()}",
+        why="no run was made with this journal, or it is kept elsewhere",
+        fix="say where it is: --store sqlite:///FILE, or AGNT5_HOME=DIRECTORY",
+        journal=str(path),
+    )
+
+
+@contextmanager
+def looking_at(path: Path) -> Iterator[sqlite3.Connection]:
+    """A journal as it is at one moment, however long that is looked at and whatever is written meanwhile.
+
+    Raises:
+        StoreError: There is none, or it can't be read.
+    """
+    if not path.exists():
+        raise absent(path)
+    check_file(path, was_initialised=False)
+    try:
+        connection = connect_read_only(path)
+        try:
+            connection.execute("BEGIN")
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchall():
+                raise absent(path, "nothing has been written yet to the journal")
+            yield connection
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise error_of(error, path) from error
+
+
+def text_of(written: bytes) -> str:
+    """A column's text; what was damaged and is none any more becomes one that nothing can decode."""
+    return written.decode("utf-8", "surrogateescape")
+
+
 def connect_read_only(path: Path) -> sqlite3.Connection:
     """Open the file for reading, beside whoever writes it.
 
@@ -145,10 +209,11 @@ def connect(path: Path) -> sqlite3.Connection:
         raise error_of(error, path) from error
     try:
         connection.row_factory = sqlite3.Row
+        connection.text_factory = text_of
         [[vacuum]] = connection.execute("PRAGMA auto_vacuum")
-        if vacuum != _INCREMENTAL:
+        if vacuum != INCREMENTAL:
             # Said again it would be written again, to a file of which nothing is known to be whole.
-            connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
+            connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
         [[mode]] = connection.execute("PRAGMA journal_mode = WAL")
         if mode != "wal":
             raise StoreError(

@@ -1,5 +1,6 @@
 """Reading a journal file: by its owner, or by others beside it."""
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,13 +9,14 @@ from typing import Any, Final
 
 from agnt5.core.journal.codec import checksum, decode_body
 from agnt5.core.journal.entry import Entry
-from agnt5.core.model.errors import StoreCorrupt, StoreError
+from agnt5.core.model.errors import StoreCorrupt
 from agnt5.core.model.ids import RunId
 from agnt5.core.model.run import Run
 from agnt5.store.port import RunFilter
 from agnt5.store.records import COLUMNS, run_of
-from agnt5.store.sqlite.opening import check_file, connect_read_only, error_of
+from agnt5.store.sqlite.opening import absent, check_file, connect_read_only, error_of, text_of
 
+LOGGER = logging.getLogger("agnt5.store")
 PARTITION: Final = 0
 
 # With the end of the run's journal: where it goes on, and the time it has come to.
@@ -23,6 +25,11 @@ _RUN: Final = (
     "(SELECT max(position) FROM journal j WHERE j.partition = r.partition AND j.run_id = r.id) AS position, "
     "(SELECT at FROM journal j WHERE j.partition = r.partition AND j.run_id = r.id ORDER BY position DESC LIMIT 1) "
     "AS stamp FROM runs r WHERE r.partition = 0"
+)
+
+# The bytes as they are: what was damaged may be no text any more, and is for the checksum to find.
+ENTRIES: Final = (
+    "SELECT position, at, CAST(body AS BLOB) AS body, checksum FROM journal WHERE partition = 0 AND run_id = ?"
 )
 
 
@@ -41,24 +48,17 @@ class SqliteReader:
         """
         try:
             if not self.path.exists():
-                raise self._absent("there is no journal at")
+                raise absent(self.path)
         except OSError as error:
             raise error_of(error, self.path) from error
         check_file(self.path, was_initialised=False)
         with self._errors():
             self._open_connection = connect_read_only(self.path)
             self._open_connection.row_factory = sqlite3.Row
+            self._open_connection.text_factory = text_of
         if not self._all("SELECT 1 FROM sqlite_master WHERE name = 'runs'"):
             await self.close()
-            raise self._absent("nothing has been written yet to the journal")
-
-    def _absent(self, said: str) -> StoreError:
-        return StoreError(
-            f"{said} {self.path.absolute()}",
-            why="no run was made with this journal, or it is kept elsewhere",
-            fix="say where it is: --store sqlite:///FILE, or AGNT5_HOME=DIRECTORY",
-            journal=str(self.path),
-        )
+            raise absent(self.path, "nothing has been written yet to the journal")
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -93,18 +93,17 @@ class SqliteReader:
 
     async def journal(self, run_id: RunId) -> list[Entry]:
         rows = self._all(
-            "SELECT position, at, body, checksum FROM journal WHERE partition = 0 AND run_id = ? ORDER BY position",
+            f"{ENTRIES} ORDER BY position",
             run_id,
         )
-        return [_entry(run_id, row) for row in rows]
+        return [entry_of(run_id, row) for row in rows]
 
     async def last_entry(self, run_id: RunId) -> Entry:
         [row] = self._all(
-            "SELECT position, at, body, checksum FROM journal WHERE partition = 0 AND run_id = ? "
-            "ORDER BY position DESC LIMIT 1",
+            f"{ENTRIES} ORDER BY position DESC LIMIT 1",
             run_id,
         )
-        return _entry(run_id, row)
+        return entry_of(run_id, row)
 
     async def runs(self, wanted: RunFilter) -> list[Run]:
         clauses, values = [], []
@@ -121,7 +120,7 @@ class SqliteReader:
             clauses.append("r.id < ?")
             values.append(wanted.before)
         where = "".join(f" AND {clause}" for clause in clauses)
-        return [_run(row) for row in self._all(f"{_RUN}{where} ORDER BY r.id DESC LIMIT ?", *values, wanted.limit)]
+        return readable(self._all(f"{_RUN}{where} ORDER BY r.id DESC LIMIT ?", *values, wanted.limit))
 
     async def run_ids(self, prefix: str, limit: int) -> list[RunId]:
         rows = self._all(
@@ -133,7 +132,7 @@ class SqliteReader:
         return [row["id"] for row in rows]
 
     async def children(self, run_id: RunId) -> list[Run]:
-        return [_run(row) for row in self._all(f"{_RUN} AND r.parent = ? ORDER BY r.id", run_id)]
+        return readable(self._all(f"{_RUN} AND r.parent = ? ORDER BY r.id", run_id))
 
     async def close(self) -> None:
         if self._open_connection is not None:
@@ -141,14 +140,30 @@ class SqliteReader:
             self._open_connection = None
 
 
+def readable(rows: list[sqlite3.Row]) -> list[Run]:
+    """The records of these rows; one that can't be read is left aside, and hides none of the others."""
+    runs = []
+    for row in rows:
+        try:
+            runs.append(_run(row))
+        except StoreCorrupt as error:
+            LOGGER.error("a run is left aside: %s", error.what)
+    return runs
+
+
 def _run(row: sqlite3.Row) -> Run:
     position = row["position"]
     return run_of(row, position + 1 if position is not None else 0, row["stamp"] or 0)
 
 
-def _entry(run_id: RunId, row: sqlite3.Row) -> Entry:
-    body = row["body"].encode()
-    if checksum(body) != row["checksum"]:
+def entry_of(run_id: RunId, row: sqlite3.Row) -> Entry:
+    """The entry that a row of `ENTRIES` holds.
+
+    Raises:
+        StoreCorrupt: It isn't what was written.
+    """
+    body = row["body"]
+    if body is None or checksum(body) != row["checksum"]:
         raise StoreCorrupt(
             f"entry {row['position']} of run {run_id} isn't what was written: its checksum differs",
             why="the file was edited or damaged on its disk",

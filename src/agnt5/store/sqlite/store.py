@@ -20,11 +20,13 @@ from agnt5.core.journal.codec import checksum, encode_body
 from agnt5.core.model.errors import StoreError
 from agnt5.core.model.ids import RunId
 from agnt5.core.model.run import Run
-from agnt5.store.port import Batch, Heartbeat, StoreInfo
+from agnt5.store.port import Aged, Batch, Heartbeat, Place, StoreInfo
 from agnt5.store.records import COLUMNS, row_of
+from agnt5.store.sqlite import removing
 from agnt5.store.sqlite.lock import JournalLock
-from agnt5.store.sqlite.opening import check_file, connect, error_of
-from agnt5.store.sqlite.reader import _RUN, PARTITION, SqliteReader, _run
+from agnt5.store.sqlite.opening import check_file, connect, error_of, make_directory, undo_half_made
+from agnt5.store.sqlite.reader import _RUN, PARTITION, SqliteReader, readable
+from agnt5.store.sqlite.watch import FileWatch, never_close
 
 _CHUNKS: Final = (256, 64, 16, 4, 1)  # Rows to a statement; each size is prepared once.
 _UPDATED: Final = ", ".join(f"{column} = excluded.{column}" for column in COLUMNS if column != "id")
@@ -45,19 +47,22 @@ class SqliteStore(SqliteReader):
         # The lock belongs to the file, by whichever link it is reached.
         super().__init__(Path(path).expanduser().resolve())
         self._lock = JournalLock(self.path)
+        self._watch = FileWatch(self.path)
         self._statements: dict[tuple[str, str, int], str] = {}
 
     async def open(self) -> StoreInfo:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_directory(self.path.parent)
         except OSError as error:
             raise error_of(error, self.path) from error
         said = self._lock.acquire()
         try:
+            undo_half_made(self.path)
             check_file(self.path, was_initialised="store" in said)
             self._open_connection = connect(self.path)
             info = self._take_over()
             self._lock.write({"store": info.id})
+            self._watch.start()
         except BaseException:
             await self.close()
             raise
@@ -73,11 +78,19 @@ class SqliteStore(SqliteReader):
         return StoreInfo(store_id, is_crash=known.get("owner") == "open")
 
     async def mark_closed(self) -> None:
+        self._watch.check()
         with self._errors():
             self._connection.execute("UPDATE meta SET value = 'closed' WHERE name = 'owner'")
+        self._watch.note()
 
     async def close(self) -> None:
+        if self._open_connection is not None and self._watch.is_displaced():
+            # What there is now is somebody else's; the lock keeps others away until this process ends.
+            never_close(self._open_connection)
+            self._open_connection = None
+            return
         await super().close()
+        self._watch.stop()
         self._lock.release()
 
     def abandon(self) -> None:
@@ -88,6 +101,7 @@ class SqliteStore(SqliteReader):
 
     async def commit(self, batch: Batch) -> None:
         connection = self._connection
+        self._watch.check()
         try:
             connection.execute("BEGIN IMMEDIATE")
             self._write(batch)
@@ -100,6 +114,7 @@ class SqliteStore(SqliteReader):
                 except sqlite3.Error as second:
                     raise error_of(second, self.path) from error
             raise self._meaning(error, is_rolled_back=is_open) from error
+        self._watch.note()
 
     def _meaning(self, error: sqlite3.Error, is_rolled_back: bool) -> StoreError:
         meaning = error_of(error, self.path)
@@ -154,6 +169,12 @@ class SqliteStore(SqliteReader):
                 "INSERT OR REPLACE INTO heartbeats (partition, run_id, key, attempt, details) VALUES ",
                 [(PARTITION, b.run_id, b.key, b.attempt, _text(b.details)) for b in last.values()],
             )
+        for removal in batch.removed:
+            removing.remove(self._connection, removal)
+        for place in batch.unwaited:
+            removing.unwait(self._connection, place)
+        for event_id in batch.forgotten:
+            removing.forget(self._connection, event_id)
 
     def _insert(self, head: str, rows: Sequence[tuple[Any, ...]], tail: str = "") -> None:
         width = len(rows[0])
@@ -203,16 +224,24 @@ class SqliteStore(SqliteReader):
         return [row["id"] for row in rows]
 
     async def running(self, after: RunId | None, limit: int) -> list[Run]:
-        return self._open_runs("running", " AND id > ? ORDER BY id LIMIT ?", after or "", limit)
+        return self._open_runs("running", "id > ?", after or "", limit)
 
     async def queued(self, component: str, limit: int) -> list[Run]:
-        return self._open_runs("queued", " AND component = ? AND wake_at IS NULL ORDER BY id LIMIT ?", component, limit)
+        return self._open_runs("queued", "component = ? AND wake_at IS NULL", component, limit)
 
     async def blocked(self, component: str, limit: int) -> list[Run]:
-        return self._open_runs("blocked", " AND component = ? ORDER BY id LIMIT ?", component, limit)
+        return self._open_runs("blocked", "component = ?", component, limit)
 
-    def _open_runs(self, status: str, rest: str, *values: Any) -> list[Run]:
-        return [_run(row) for row in self._all(f"{_RUN} AND {_OPEN} AND status = '{status}'{rest}", *values)]
+    def _open_runs(self, status: str, where: str, value: str, limit: int) -> list[Run]:
+        """Runs by id; those whose record can't be read are left aside, and others take their places."""
+        sql = f"{_RUN} AND {_OPEN} AND status = '{status}' AND {where} ORDER BY id LIMIT ?"
+        aside = 0
+        while True:
+            rows = self._all(sql, value, limit + aside)
+            runs = readable(rows)
+            if len(runs) >= limit or len(rows) < limit + aside:
+                return runs[:limit]
+            aside = len(rows) - len(runs)
 
     async def queued_components(self) -> list[str]:
         rows = self._all(
@@ -229,6 +258,22 @@ class SqliteStore(SqliteReader):
             limit,
         )
         return [(row["wake_at"], row["id"]) for row in rows]
+
+    async def aged(self, after: RunId | None, before: RunId, limit: int) -> list[Aged]:
+        with self._errors():
+            return removing.aged(self._connection, after, before, limit)
+
+    async def remains(self) -> Aged | None:
+        with self._errors():
+            return removing.remains(self._connection)
+
+    async def waits(self, after: Place | None, limit: int) -> list[tuple[Place, bool]]:
+        with self._errors():
+            return removing.waits(self._connection, after, limit)
+
+    async def event_times(self, after: str, limit: int) -> list[tuple[str, int]]:
+        with self._errors():
+            return removing.event_times(self._connection, after, limit)
 
 
 def _text(raw: Raw) -> str:

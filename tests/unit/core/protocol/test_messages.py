@@ -22,6 +22,7 @@ from agnt5.core.protocol.messages import (
     Goodbye,
     Heartbeat,
     Hello,
+    LookAgain,
     Refuse,
     Register,
     Release,
@@ -66,6 +67,7 @@ TO: list[ToWorker] = [
     Deliver(RUN, 3, []),
     Refuse(RUN, 3),
     Reset(),
+    LookAgain(),
 ]
 
 
