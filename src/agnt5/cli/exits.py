@@ -28,6 +28,8 @@ class Exit(IntEnum):
     CANCELLED = 4
     UNKNOWN = 5
     STORE = 6
+    DIVERGENT = 7
+    MISSING = 8
     INTERNAL = 70  # EX_SOFTWARE of sysexits.h.
     INTERRUPTED = 130  # 128 + SIGINT, as shells have it.
 
@@ -40,6 +42,8 @@ MEANINGS: Final = {
     Exit.CANCELLED: "the run was cancelled",
     Exit.UNKNOWN: "no such run or component",
     Exit.STORE: "the journal is missing, locked, damaged or too new, or the runtime stopped",
+    Exit.DIVERGENT: "preflight: the code does not fit a run in flight",
+    Exit.MISSING: "preflight: a run in flight is of a component that the code does not have",
     Exit.INTERNAL: "a bug in agnt5",
     Exit.INTERRUPTED: "interrupted with Ctrl-C; runs stay resumable",
 }

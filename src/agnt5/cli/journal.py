@@ -53,19 +53,26 @@ async def reading(store: str | None) -> AsyncIterator[SqliteReader]:
 
 
 async def read_record(reader: SqliteReader, prefix: str) -> Record:
-    """The run whose id begins so.
+    """The run whose id begins so, with all that its journal holds.
 
     Raises:
         UnknownRun: There is none.
         InvalidInput: There are several.
     """
     with reader.snapshot():
-        run = await _find(reader, prefix.strip().lower())
+        run = await find_run(reader, prefix)
         children: dict[str, Run] = {child.id: child for child in await reader.children(run.id)}
         return Record(run, await reader.journal(run.id), children)
 
 
-async def _find(reader: SqliteReader, prefix: str) -> Run:
+async def find_run(reader: SqliteReader, prefix: str) -> Run:
+    """The run whose id begins so; within a snapshot.
+
+    Raises:
+        UnknownRun: There is none.
+        InvalidInput: There are several.
+    """
+    prefix = prefix.strip().lower()
     is_possible = prefix and len(prefix) <= RUN_ID_CHARS and set(prefix) <= set("0123456789abcdef")
     ids = await reader.run_ids(prefix, _CANDIDATES_MAX + 1) if is_possible else []
     if len(ids) > 1:

@@ -17,7 +17,12 @@ from agnt5.core.model.errors import Agnt5Error
 COMMANDS: Final = {
     "demo": ("agnt5.cli.demo:demo", "Watch a workflow survive kill -9."),
     "run": ("agnt5.cli.run:run", "Run a function or workflow durably, and print its result as JSON."),
-    "runs": ("agnt5.cli.runs:runs", "Look at runs, also beside a live process."),
+    "runs": ("agnt5.cli.runs:runs", "Look at runs, also beside a live process, and change them."),
+    "events": ("agnt5.cli.operate:events", "Resolve what runs wait for."),
+    "signal": ("agnt5.cli.operate:signal", "Give a run a signal, which is kept until the run asks for it."),
+    "preflight": ("agnt5.cli.preflight:preflight", "Tell whether the code at hand can take over the runs in flight."),
+    "completion": ("agnt5.cli.completion:completion", "Print what a shell needs to complete commands and run ids."),
+    "store": ("agnt5.cli.store:store", "Look after a journal: back it up, check it, measure it."),
 }
 _EPILOG: Final = "\b\nExit codes:\n" + "\n".join(f"  {code.value:>3}  {said}" for code, said in MEANINGS.items())
 

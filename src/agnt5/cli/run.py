@@ -7,15 +7,14 @@ from time import time_ns
 from typing import Any, Final
 
 import click
-import msgspec
 
 from agnt5.cli.exits import Exit, exit_of_status
 from agnt5.cli.loading import load
+from agnt5.cli.parsing import parsed
 from agnt5.cli.plain import plain
 from agnt5.cli.printable import json_text, one_line
 from agnt5.cli.problems import show_failure
 from agnt5.config import check_environment, journal_path
-from agnt5.core.model.errors import InvalidInput
 from agnt5.core.model.run import Status
 from agnt5.embedded import Runtime
 from agnt5.sdk.backend import RunOutcome, backend
@@ -74,23 +73,12 @@ def arguments(component: Component[Any, Any], input_text: str | None) -> dict[st
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     if input_text is not None:
-        document = _parsed(input_text)
+        document = parsed(input_text, "--input", '["order-42"]')
         if isinstance(document, dict):
             kwargs = document
         else:
             args = document if isinstance(document, list) else [document]
     return component.schema.from_outside(tuple(args), kwargs, component.name)
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.MsgspecError, UnicodeEncodeError) as error:
-        raise InvalidInput(
-            f"--input is no JSON: {error}",
-            why="shells take away quotes that aren't themselves quoted",
-            fix="""put single quotes around it, as in --input '["order-42"]'""",
-        ) from None
 
 
 class Journey:

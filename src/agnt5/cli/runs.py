@@ -1,4 +1,4 @@
-"""`agnt5 runs`: look at runs in a journal, also beside the process that writes it."""
+"""`agnt5 runs`: look at runs in a journal, also beside the process that writes it, and change them."""
 
 import asyncio
 from time import time_ns
@@ -9,23 +9,26 @@ from agnt5.cli.documents import document_of_listed, document_of_record
 from agnt5.cli.drawing import draw
 from agnt5.cli.journal import Listed, Record, read_list, read_record, reading
 from agnt5.cli.listing import draw_list
+from agnt5.cli.operate import cancel, fork, resume, retry
+from agnt5.cli.options import json_option, run_argument, store_option
 from agnt5.cli.printable import json_text
 from agnt5.cli.symbols import symbols_for, terminal, width_of
+from agnt5.cli.why import why
 from agnt5.core.model.run import Status
 from agnt5.store.port import RunFilter
-
-_store = click.option(
-    "--store", metavar="URL", help="The journal, as in sqlite:///orders.db.  [default: that of AGNT5_HOME]"
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print all there is, for programs.")
 
 
 @click.group()
 def runs() -> None:
-    """Look at runs, also beside a live process.
+    """Look at runs, also beside a live process, and change them.
 
-    Reading changes nothing, and disturbs nobody who writes.
+    Reading changes nothing, and disturbs nobody who writes. What changes a run needs the journal for
+    itself: where a process has it, that process is named.
     """
+
+
+for _command in (why, cancel, retry, resume, fork):
+    runs.add_command(_command)
 
 
 @runs.command("list")
@@ -33,8 +36,8 @@ def runs() -> None:
 @click.option("--component", metavar="NAME", help="Only runs of this component.")
 @click.option("--tag", metavar="TAG", help="Only runs that have this tag.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many.")
-@_store
-@_json
+@store_option
+@json_option
 def list_runs(
     status: str | None, component: str | None, tag: str | None, limit: int, store: str | None, as_json: bool
 ) -> None:
@@ -62,9 +65,9 @@ async def _read_list(store: str | None, wanted: RunFilter) -> list[Listed]:
 
 
 @runs.command("show")
-@click.argument("run_id", metavar="ID_OR_PREFIX")
-@_store
-@_json
+@run_argument
+@store_option
+@json_option
 def show_run(run_id: str, store: str | None, as_json: bool) -> None:
     """Draw a run: its operations with their attempts, durations, waits and errors.
 
