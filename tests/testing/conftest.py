@@ -7,11 +7,9 @@ from agnt5.testing.plugin import harness
 
 with REGISTRY.isolated():
     # Other tests define components of the same names; these are known in here alone.
-    from examples import checkout
+    from . import example, planted, workflows
 
-    from . import planted, workflows
-
-    MODULES = {module.__name__ for module in (checkout, planted, workflows)}
+    MODULES = {example.NAME, planted.__name__, workflows.__name__}
     SHARED = [component for component in REGISTRY.all() if component.fn.__module__ in MODULES]
 
 __all__ = ["harness"]

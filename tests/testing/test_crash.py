@@ -13,9 +13,8 @@ import pytest
 
 from agnt5 import NonRetryableError, RunCancelledError, Workflow
 from agnt5.testing import CrashReport, Waiting, crash_everywhere, crash_everywhere_sync
-from examples import checkout as example
 
-from . import workflows
+from . import example, workflows
 
 WORLD = {"approval:*": {"by": "Ada"}, "word": "hello", "inner": "inside"}
 KILLS = 4  # For each append.

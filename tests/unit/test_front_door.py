@@ -10,7 +10,8 @@ Agnt5Error BusyWorkflowError ConflictError DeadlockError DurableContext DurableO
 EntityBusyError EntityStateError Explanation Function FunctionContext Handle InternalError InvalidInput
 JournalLockedError NoContextError NonDeterminismError NonRetryableError OutcomeUnknown PayloadTooLarge ReadOnlyError
 RemoteError Retention RetriableError RetryAfter RetryPolicy RunBlockedError RunCancelledError RunEvent Runtime
-StepTimeoutError StoreCorrupt StoreError StoreFull StoreTooNew Unavailable UnknownComponent UnknownRun UnserializableValue
+StepTimeoutError StoreCorrupt StoreError StoreFull StoreTooNew Unavailable UnknownComponent UnknownRun
+UnserializableValue
 WorkerSettings Workflow WorkflowContext ctx durable function get_run send_event task workflow
 """.split()  # noqa: SIM905  A list of fifty lines reads worse.
 
