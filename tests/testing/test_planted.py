@@ -118,3 +118,25 @@ async def test_a_step_that_doesnt_end_is_named() -> None:
 
     with pytest.raises(CrashTestFailed, match="'hanging' still at work"):
         await crash_everywhere(stuck, patience=0.05, hash_seeds=0)
+
+
+async def test_a_difference_after_a_crash_names_the_append_and_what_was_written() -> None:
+    """What differs only where a step was cut short is found there, and the step is named."""
+    calls: list[int] = []
+
+    async def count() -> int:
+        calls.append(1)
+        return len(calls)
+
+    @workflow
+    async def counted(ctx: WorkflowContext) -> int:
+        if not ctx.is_replaying:
+            calls.clear()
+        await ctx.step("first", planted.echo, 0)
+        return await ctx.step("counting", count)
+
+    with pytest.raises(CrashTestFailed) as failed:
+        await crash_everywhere(counted, hash_seeds=0)
+
+    assert failed.value.place.startswith("killed right before append 3 (the outcome of step 'counting'")
+    assert failed.value.what == "it returned 2, but undisturbed it returned 1"

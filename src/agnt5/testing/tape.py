@@ -51,14 +51,14 @@ class Tape:
 
     Attributes:
         appends: How often entries have been written.
-        last: What was written at the append that the fault is at, for people.
+        written: What each append wrote or was about to write, for people.
         repeated: Steps that were called again, since a crash cut them short.
         violations: Steps that were called though they had been completed.
     """
 
     def __init__(self, store: MemoryStore, fault: Fault | None = None) -> None:
         self.appends = 0
-        self.last = ""
+        self.written: list[str] = []
         self.has_struck = False
         self.repeated: Counter[str] = Counter()
         self.violations: list[str] = []
@@ -74,20 +74,20 @@ class Tape:
     def _before(self, batch: Batch) -> None:
         if batch.entries:
             self.appends += 1
-            self._strike(batch, How.BEFORE, How.UNKNOWN_LOST)
+            self.written.append(describe(entry for _, entry in batch.entries))
+            self._strike(How.BEFORE, How.UNKNOWN_LOST)
 
     def _after(self, batch: Batch) -> None:
         for run_id, entry in batch.entries:
             self._note(run_id, entry)
         if batch.entries:
-            self._strike(batch, How.AFTER, How.UNKNOWN)
+            self._strike(How.AFTER, How.UNKNOWN)
 
-    def _strike(self, batch: Batch, kill: How, failure: How) -> None:
+    def _strike(self, kill: How, failure: How) -> None:
         fault = self._fault
         if fault is None or self.has_struck or self.appends != fault.append or fault.how not in (kill, failure):
             return
         self.has_struck = True
-        self.last = describe(entry for _, entry in batch.entries)
         if fault.how is kill:
             raise Killed
         raise StoreError(PLANNED, why="a test of crashes wants it so", fix="start again")
