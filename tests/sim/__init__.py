@@ -1,0 +1,1 @@
+"""A simulated world for the real engine, runtime, worker and replay: one seed, one history."""
