@@ -95,7 +95,9 @@ def test_a_plain_step_that_was_given_up_before_a_thread_was_free_never_begins() 
 
     loop = asyncio.new_event_loop()
     attempt = Attempt(loop, Busy(), "step 'plain'", lambda result, error: None)  # type: ignore[arg-type]
-    attempt.start(plain, Schema(plain, lambda *_: False, {}), b"", None, None, None)
+    schema = Schema(plain, lambda *_: False, {})
+    attempt.start(plain, schema, schema.write(schema.bind((), {}, "plain")), None, None, None)
+    assert waiting, "it is to run in a thread"
 
     attempt.forget()
     for fn, args in waiting:
