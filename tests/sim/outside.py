@@ -41,6 +41,7 @@ class Outside:
         self._chaos = chaos
         self._chance = chance
         self._signals = 0
+        self._doing: list[asyncio.Task[None]] = []
         self.book = Ending(world)
 
     async def story(self) -> None:
@@ -56,7 +57,8 @@ class Outside:
         if raging is not None:
             raging.cancel()
         await self._calm_down()
-        await asyncio.gather(*callers)
+        # What they have asked for may take a while; nothing is asked after that.
+        await asyncio.gather(*callers, *self._doing)
         await self._heal()
         self.book.check()
         keeper.cancel()
@@ -134,7 +136,7 @@ class Outside:
         acts += [self._resume, self._resume]
         while True:
             await asyncio.sleep(self._chance.expovariate(1 / self._world.swarm.every_op))
-            self._world.outside.create_task(self._chance.choice(acts)())
+            self._doing.append(self._world.outside.create_task(self._chance.choice(acts)()))
 
     def _some_run(self) -> str:
         known = at_once(self._world.rows.run_ids("", 1_000))

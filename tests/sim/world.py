@@ -209,7 +209,6 @@ class World:
         logger = logging.getLogger("agnt5")
         was = logger.propagate, logger.level
         with ExitStack() as stack:
-            stack.enter_context(REGISTRY.isolated())
             stack.enter_context(methods.isolated())
             stack.enter_context(patched([*self._patches(), *self.swarm.bounds()]))
             stack.enter_context(keeping(self.ledger))
@@ -226,7 +225,9 @@ class World:
 
     def _patches(self) -> list[Patch]:
         return [
-            # Names and tokens count from one again, so that a seed doesn't depend on those before it.
+            # Only our own components are there, and names and tokens count from one again, so that a seed doesn't
+            # depend on what was imported or simulated before it.
+            (REGISTRY, "_components", {}),
             (session_module, "_names", itertools.count(1)),
             (session_module, "_tokens", itertools.count(1)),
             (runtime_module, "monotonic_ns", lambda: self.scheduler.now * 1_000),

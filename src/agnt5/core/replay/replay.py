@@ -224,6 +224,9 @@ class Replay:
             return
         request = self._open.get(body.op)
         if request is None:
+            # The body had given it up by then; that it was begun tells the worker that there is something to stop.
+            request = next((each for each in self.dropped if each.op == body.op), None)
+        if request is None:
             return
         if isinstance(body, Begun):
             request.begun, request.begun_index = body, entry.index
@@ -247,6 +250,9 @@ class Replay:
             if isinstance(body, Begun | Outcome | Retrying) and body.op >= self._count and not body.scope:
                 self._stop(missing(entry, body, (), is_over=True))
                 return
+            if isinstance(body, Begun):
+                # What was on its way to the journal when the body ended is left open by it.
+                self._apply_progress(entry, body)
 
     def _on_loop_error(self, context: dict[str, Any]) -> None:
         error = context.get("exception")
