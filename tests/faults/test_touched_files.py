@@ -99,7 +99,8 @@ def test_a_journal_that_somebody_touches_is_written_no_more(
     said = finished.out.splitlines()
     assert len(said) == 2
     assert all(line.startswith(STOPPED) for line in said), said
-    assert "while it was in use" in finished.err
+    # SQLite may meet a page of the other file before the watch looks; the runtime stops all the same.
+    assert "while it was in use" in finished.err or "database disk image is malformed" in finished.err
     assert contents(journal.parent) == left
 
 
